@@ -1,0 +1,38 @@
+// Package wire holds the few names that the driver and the agent share: the
+// container, the environment variables of its override, and the protocol's
+// words. It is plain constants, so that both ends stay small.
+package wire
+
+// ContainerName is the job container that the driver connects to. GitLab's
+// official driver uses the same name, so its task definitions keep working.
+const ContainerName = "ci-coordinator"
+
+// The environment variables that the driver sets on the job container by a
+// RunTask override. An override is readable by whoever may call
+// ecs:DescribeTasks, and is 8,192 characters at most with its JSON.
+const (
+	// EnvPublicKey is one authorized_keys line: the only key that may log in.
+	// OpenSSH images made for the official driver read the same variable.
+	EnvPublicKey = "SSH_PUBLIC_KEY"
+
+	// EnvHostKeySeed is 32 random bytes in hexadecimal, from which the agent
+	// derives its ed25519 host key, so that the driver knows the public half
+	// before it connects.
+	EnvHostKeySeed = "COORDINATOR_HOST_KEY_SEED"
+
+	// EnvIdleLimit is how long the agent stays without any connection, as a
+	// Go duration. It then exits and the task stops by itself.
+	EnvIdleLimit = "COORDINATOR_IDLE_LIMIT"
+
+	// EnvDeadline is when the agent exits whatever happens, in Unix seconds:
+	// the job's timeout and a margin after its launch.
+	EnvDeadline = "COORDINATOR_DEADLINE"
+
+	// EnvSpoolLimit is how many bytes of unread output the agent keeps before
+	// the script has to wait for its reader.
+	EnvSpoolLimit = "COORDINATOR_SPOOL_LIMIT"
+
+	// EnvResumeLimit is how long a script may run without its driver, as a Go
+	// duration, before the agent ends it.
+	EnvResumeLimit = "COORDINATOR_RESUME_LIMIT"
+)
