@@ -62,7 +62,7 @@ type Launch struct {
 	Memory           int               `doc:"Memory of each task in MiB, instead of the task definition's. Goes with CPU." example:"4096"`
 	EphemeralStorage int               `doc:"Disk of each task in GiB, 21 to 200. Empty: as the task definition says, 20 GiB without." example:"50"`
 	TaskRole         string            `doc:"ARN of the IAM role of each task, instead of the task definition's." example:"arn:aws:iam::123456789012:role/ci-job"`
-	Tags             map[string]string `doc:"Tags for each task, besides those that the driver sets (gitlab:project, gitlab:pipeline, gitlab:job, gitlab:runner). Needs ecs:TagResource." example:"{ CostCenter = \"ci\" }"`
+	Tags             map[string]string `doc:"Tags for each task, besides those that the driver sets (gitlab:project, gitlab:pipeline, gitlab:job, gitlab:job-name). Needs ecs:TagResource." example:"{ CostCenter = \"ci\" }"`
 }
 
 // Jobs is what a job finds and what its variables may ask for.
