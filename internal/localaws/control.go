@@ -1,0 +1,88 @@
+package localaws
+
+import (
+	"encoding/json"
+	"net/http"
+	"strconv"
+)
+
+// addControl adds the stand-in's own addresses, by which a person or a script
+// orders failures on a running server:
+//
+//	POST   /_localaws/faults               a Fault as JSON; answers with its id
+//	GET    /_localaws/faults               the faults ordered, with their hits
+//	POST   /_localaws/faults/{id}/release  lets what hangs go on
+//	DELETE /_localaws/faults/{id}          takes the order back
+//	GET    /_localaws/calls                the calls made so far
+//	POST   /_localaws/throttle?on=false    switches the token buckets
+func (s *Server) addControl() {
+	handle := func(pattern string, f http.HandlerFunc) { s.handleControl(pattern, f) }
+	handle("POST "+controlPrefix+"faults", func(w http.ResponseWriter, r *http.Request) {
+		var f Fault
+		d := json.NewDecoder(r.Body)
+		d.DisallowUnknownFields()
+		if err := d.Decode(&f); err != nil {
+			http.Error(w, "reading the fault: "+err.Error(), http.StatusBadRequest)
+			return
+		}
+		if !f.Kind.known() {
+			http.Error(w, "reading the fault: kind is none of refused, unanswered, hang-before, hang-after, delayed", http.StatusBadRequest)
+			return
+		}
+		writeJSON(w, http.StatusOK, describedFault{ID: s.Fault(f).ID(), Fault: f})
+	})
+	handle("GET "+controlPrefix+"faults", func(w http.ResponseWriter, r *http.Request) {
+		writeJSON(w, http.StatusOK, s.faults.describe())
+	})
+	handle("POST "+controlPrefix+"faults/{id}/release", s.withFault((*OrderedFault).Release))
+	handle("DELETE "+controlPrefix+"faults/{id}", s.withFault((*OrderedFault).Remove))
+	handle("GET "+controlPrefix+"calls", func(w http.ResponseWriter, r *http.Request) {
+		writeJSON(w, http.StatusOK, s.Calls())
+	})
+	handle("POST "+controlPrefix+"throttle", func(w http.ResponseWriter, r *http.Request) {
+		on, err := strconv.ParseBool(r.FormValue("on"))
+		if err != nil {
+			http.Error(w, "on is neither true nor false", http.StatusBadRequest)
+			return
+		}
+		s.Throttle(on)
+	})
+}
+
+func (k FaultKind) known() bool {
+	switch k {
+	case Refused, Unanswered, HangBefore, HangAfter, Delayed:
+		return true
+	}
+	return false
+}
+
+// describedFault is a fault as the control interface shows it.
+type describedFault struct {
+	ID int `json:"id"`
+	Fault
+	Hits int `json:"hits"`
+}
+
+func (l *faultList) describe() []describedFault {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	described := make([]describedFault, 0, len(l.faults))
+	for _, f := range l.faults {
+		described = append(described, describedFault{f.id, f.Fault, f.hits})
+	}
+	return described
+}
+
+// withFault handles an address with a fault's id in it.
+func (s *Server) withFault(do func(*OrderedFault)) http.HandlerFunc {
+	return func(w http.ResponseWriter, r *http.Request) {
+		id, err := strconv.Atoi(r.PathValue("id"))
+		fault := s.faults.find(id)
+		if err != nil || fault == nil {
+			http.Error(w, "no such fault", http.StatusNotFound)
+			return
+		}
+		do(fault)
+	}
+}
