@@ -1,0 +1,153 @@
+package archive
+
+import (
+	"archive/zip"
+	"context"
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"math"
+	"time"
+	"unicode/utf8"
+)
+
+// Progress is told how many bytes of the files have been read so far. It is
+// called often, from one goroutine, and must not block.
+type Progress func(read int64)
+
+// errNotDigested is a mistake of the caller: the archive needs each file's CRC.
+var errNotDigested = errors.New("writing an archive: the tree has no digest yet")
+
+// WriteZip writes the tree as a zip: entries in the order of their names,
+// compressed on all cores with bounded memory, the same bytes from run to
+// run. level is deflate's, 1 to 9, or 0 to store. It fails, naming the path,
+// when a file is not what Digest has read.
+func (t *Tree) WriteZip(ctx context.Context, w io.Writer, level int, progress Progress) error {
+	if !t.digested {
+		return errNotDigested
+	}
+	ctx, cancel := context.WithCancelCause(ctx)
+	defer cancel(nil)
+	zw := zip.NewWriter(w)
+	var read int64
+	for piece := range compress(ctx, cancel, t.Entries, level) {
+		if piece.err != nil {
+			cancel(piece.err)
+			return fmt.Errorf("zipping the context directory: %w", piece.err)
+		}
+		if err := writePiece(zw, piece); err != nil {
+			cancel(err)
+			return fmt.Errorf("writing the zip: %w", err)
+		}
+		read += int64(piece.rawSize)
+		piece.free()
+		if progress != nil {
+			progress(read)
+		}
+	}
+	if err := context.Cause(ctx); err != nil {
+		return fmt.Errorf("zipping the context directory: %w", err)
+	}
+	if err := zw.Close(); err != nil {
+		return fmt.Errorf("writing the zip: %w", err)
+	}
+	return nil
+}
+
+// writePiece puts one piece into the zip: a whole entry, or a part of a large
+// file, whose header comes with its first part and whose sizes with its last.
+func writePiece(zw *zip.Writer, p *piece) error {
+	if p.first {
+		header := p.entry.header()
+		header.Method = p.method
+		if p.last {
+			header.CompressedSize64 = uint64(len(p.out))
+		} else {
+			header.Flags |= 0x8 // the sizes follow the data
+			header.CompressedSize64 = 0
+			header.UncompressedSize64 = 0
+		}
+		if header.UncompressedSize64 >= math.MaxUint32 {
+			header.ReaderVersion = 45 // zip64
+		}
+		out, err := zw.CreateRaw(header)
+		if err != nil {
+			return err
+		}
+		*p.file = zipFile{header: header, w: out}
+	}
+	n, err := p.file.w.Write(p.out)
+	if err != nil {
+		return err
+	}
+	p.file.compressed += uint64(n)
+	if header := p.file.header; p.last && header.Flags&0x8 != 0 {
+		header.CompressedSize64 = p.file.compressed
+		header.UncompressedSize64 = uint64(p.entry.Size)
+		header.CompressedSize = uint32(min(header.CompressedSize64, math.MaxUint32))
+		header.UncompressedSize = uint32(min(header.UncompressedSize64, math.MaxUint32))
+		if max(header.CompressedSize64, header.UncompressedSize64) >= math.MaxUint32 {
+			header.CompressedSize, header.UncompressedSize = math.MaxUint32, math.MaxUint32
+			header.ReaderVersion = 45
+		}
+	}
+	return nil
+}
+
+// zipFile is an entry that is being written.
+type zipFile struct {
+	header     *zip.FileHeader
+	w          io.Writer
+	compressed uint64
+}
+
+// header returns the zip's header of an entry with its known sizes.
+func (e *Entry) header() *zip.FileHeader {
+	h := &zip.FileHeader{
+		Name:               e.Name,
+		CRC32:              e.crc,
+		UncompressedSize64: uint64(e.Size),
+		ReaderVersion:      20,
+	}
+	if e.Mode&fs.ModeSymlink != 0 {
+		h.UncompressedSize64 = uint64(len(e.Target))
+	}
+	if e.Mode.IsDir() {
+		h.Name += "/"
+		h.UncompressedSize64 = 0
+	}
+	h.SetMode(e.Mode)
+	for i := range len(e.Name) {
+		if e.Name[i] >= utf8.RuneSelf {
+			h.Flags |= 0x800 // the name is UTF-8
+			break
+		}
+	}
+	// MS-DOS times begin in 1980 and have two seconds' resolution; the extended
+	// timestamp has the second.
+	modified := e.ModTime.UTC()
+	h.ModifiedDate, h.ModifiedTime = dosTime(modified)
+	h.Extra = binary.LittleEndian.AppendUint16(nil, 0x5455)
+	h.Extra = binary.LittleEndian.AppendUint16(h.Extra, 5)
+	h.Extra = append(h.Extra, 1) // only the time of modification
+	h.Extra = binary.LittleEndian.AppendUint32(h.Extra, uint32(clampUnix(modified)))
+	return h
+}
+
+func clampUnix(t time.Time) int32 {
+	return int32(max(min(t.Unix(), math.MaxInt32), 0))
+}
+
+func dosTime(t time.Time) (date, clock uint16) {
+	if t.Year() < 1980 {
+		return 1<<5 | 1, 0
+	}
+	if t.Year() > 2107 {
+		t = time.Date(2107, 12, 31, 23, 59, 58, 0, time.UTC)
+	}
+	date = uint16(t.Day() + int(t.Month())<<5 + (t.Year()-1980)<<9)
+	clock = uint16(t.Second()/2 + t.Minute()<<5 + t.Hour()<<11)
+	return date, clock
+}

@@ -1,0 +1,267 @@
+package archive
+
+import (
+	"archive/tar"
+	"archive/zip"
+	"bytes"
+	"compress/gzip"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"math/rand/v2"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+)
+
+// mixed is a tree with each kind of entry, and files around the piece size.
+func mixed(t *testing.T) string {
+	t.Helper()
+	random := rand.NewChaCha8([32]byte{1})
+	noise := make([]byte, 3*pieceSize+17)
+	random.Read(noise)
+	return tree{
+		"empty":       "",
+		"run.sh":      "#!/bin/sh\necho hi\n",
+		"dir/text":    strings.Repeat("the same line again\n", 1000),
+		"dir/none/":   "",
+		"link":        "-> dir/text",
+		"noise/big":   string(noise),
+		"noise/small": string(noise[:5000]),
+		"exact":       strings.Repeat("x", pieceSize),
+		"one more":    strings.Repeat("y", pieceSize+1),
+		"long":        strings.Repeat("a long text that goes on\n", 200_000),
+		"größe":       "utf-8",
+	}.lay(t)
+}
+
+func TestZipReadsBackTheSame(t *testing.T) {
+	t.Parallel()
+	for _, level := range []int{0, 1, 5, 9} {
+		t.Run(fmt.Sprint("level ", level), func(t *testing.T) {
+			t.Parallel()
+			dir := mixed(t)
+			tr := scan(t, Options{Dir: dir})
+			data := zipped(t, tr, level)
+			zr, err := zip.NewReader(bytes.NewReader(data), int64(len(data)))
+			if err != nil {
+				t.Fatal(err)
+			}
+			if len(zr.File) != len(tr.Entries) {
+				t.Errorf("got %d entries, want %d", len(zr.File), len(tr.Entries))
+			}
+			for i, f := range zr.File {
+				want := tr.Entries[i]
+				if strings.TrimSuffix(f.Name, "/") != want.Name || f.Mode() != want.Mode {
+					t.Errorf("got %s %v, want %s %v", f.Name, f.Mode(), want.Name, want.Mode)
+				}
+				if !f.Modified.Equal(want.ModTime.Truncate(time.Second)) {
+					t.Errorf("%s: got time %v, want %v", f.Name, f.Modified, want.ModTime)
+				}
+				r, err := f.Open()
+				if err != nil {
+					t.Fatal(err)
+				}
+				got, err := io.ReadAll(r) // checks the CRC too
+				if err != nil {
+					t.Fatalf("%s: %v", f.Name, err)
+				}
+				if want.Mode.IsRegular() {
+					content, err := os.ReadFile(filepath.Join(dir, want.Name))
+					if err != nil {
+						t.Fatal(err)
+					}
+					if !bytes.Equal(got, content) {
+						t.Errorf("%s: the content differs", f.Name)
+					}
+				} else if string(got) != want.Target {
+					t.Errorf("%s: got %q, want %q", f.Name, got, want.Target)
+				}
+			}
+		})
+	}
+}
+
+func TestZipIsTheSameEveryTime(t *testing.T) {
+	t.Parallel()
+	dir := mixed(t)
+	first := zipped(t, scan(t, Options{Dir: dir}), 1)
+	for range 5 {
+		if !bytes.Equal(zipped(t, scan(t, Options{Dir: dir}), 1), first) {
+			t.Fatal("two zips of one tree differ")
+		}
+	}
+}
+
+// Info-ZIP is what people unpack with; it must restore modes and links.
+func TestInfoZIPUnpacksModesAndLinks(t *testing.T) {
+	t.Parallel()
+	unzip, err := exec.LookPath("unzip")
+	if err != nil {
+		t.Skip("unzip is not installed")
+	}
+	dir := mixed(t)
+	file := filepath.Join(t.TempDir(), "a.zip")
+	if err := os.WriteFile(file, zipped(t, scan(t, Options{Dir: dir}), 1), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	out := t.TempDir()
+	cmd := exec.Command(unzip, "-q", file, "-d", out)
+	cmd.Env = append(os.Environ(), "LC_ALL=C.UTF-8")
+	if msg, err := cmd.CombinedOutput(); err != nil {
+		t.Fatalf("%v\n%s", err, msg)
+	}
+	if msg, err := exec.Command("diff", "-r", "--no-dereference", dir, out).CombinedOutput(); err != nil {
+		t.Errorf("the unpacked tree differs: %v\n%s", err, msg)
+	}
+	for name, want := range map[string]fs.FileMode{"run.sh": 0o755, "dir/text": 0o644, "link": fs.ModeSymlink | 0o777} {
+		if info, err := os.Lstat(filepath.Join(out, name)); err != nil || info.Mode() != want {
+			t.Errorf("%s: got %v %v, want %v", name, info, err, want)
+		}
+	}
+}
+
+func TestTarGz(t *testing.T) {
+	t.Parallel()
+	dir := mixed(t)
+	tr := scan(t, Options{Dir: dir})
+	if _, err := tr.Digest(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	var out bytes.Buffer
+	if err := tr.WriteTarGz(t.Context(), &out, 6, nil); err != nil {
+		t.Fatal(err)
+	}
+	gz, err := gzip.NewReader(&out)
+	if err != nil {
+		t.Fatal(err)
+	}
+	r := tar.NewReader(gz)
+	for _, want := range tr.Entries {
+		h, err := r.Next()
+		if err != nil {
+			t.Fatal(err)
+		}
+		if strings.TrimSuffix(h.Name, "/") != want.Name || h.FileInfo().Mode().Perm() != want.Mode.Perm() || h.Linkname != want.Target {
+			t.Errorf("got %+v, want %+v", h, want)
+		}
+		if want.Mode.IsRegular() {
+			got, err := io.ReadAll(r)
+			content, _ := os.ReadFile(filepath.Join(dir, want.Name))
+			if err != nil || !bytes.Equal(got, content) {
+				t.Errorf("%s: the content differs (%v)", want.Name, err)
+			}
+		}
+	}
+}
+
+func TestChangedFilesAreRefused(t *testing.T) {
+	t.Parallel()
+	big := strings.Repeat("0123456789abcdef", pieceSize/8)
+	changes := map[string]func(path, content string) error{
+		"grown":    func(p, c string) error { return os.WriteFile(p, []byte(c+"!"), 0o644) },
+		"shrunk":   func(p, c string) error { return os.WriteFile(p, []byte(c[1:]), 0o644) },
+		"edited":   func(p, c string) error { return os.WriteFile(p, []byte("X"+c[1:]), 0o644) },
+		"vanished": func(p, c string) error { return os.Remove(p) },
+	}
+	for how, change := range changes {
+		for kind, content := range map[string]string{"small": "some text", "big": big} {
+			t.Run(how+" "+kind, func(t *testing.T) {
+				t.Parallel()
+				dir := tree{"a": "", "the file": content, "z": ""}.lay(t)
+				tr := scan(t, Options{Dir: dir})
+				if _, err := tr.Digest(t.Context()); err != nil {
+					t.Fatal(err)
+				}
+				if err := change(filepath.Join(dir, "the file"), content); err != nil {
+					t.Fatal(err)
+				}
+				for format, write := range map[string]func(context.Context, io.Writer, int, Progress) error{"zip": tr.WriteZip, "tar.gz": tr.WriteTarGz} {
+					err := write(t.Context(), io.Discard, 1, nil)
+					if err == nil || !strings.Contains(err.Error(), "the file") {
+						t.Errorf("%s: got %v, want an error that names the file", format, err)
+					}
+				}
+			})
+		}
+	}
+}
+
+func TestZipEnds(t *testing.T) {
+	t.Parallel()
+	tr := scan(t, Options{Dir: mixed(t)})
+	if err := tr.WriteZip(t.Context(), io.Discard, 1, nil); !errors.Is(err, errNotDigested) {
+		t.Errorf("without a digest: got %v", err)
+	}
+	if _, err := tr.Digest(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	full := errors.New("no space left")
+	if err := tr.WriteZip(t.Context(), failingWriter{full}, 1, nil); !errors.Is(err, full) {
+		t.Errorf("to a full disk: got %v", err)
+	}
+	stop := errors.New("told to stop")
+	ctx, cancel := context.WithCancelCause(t.Context())
+	err := tr.WriteZip(ctx, io.Discard, 1, func(int64) { cancel(stop) })
+	if !errors.Is(err, stop) {
+		t.Errorf("cancelled: got %v, want the cause", err)
+	}
+}
+
+type failingWriter struct{ err error }
+
+func (w failingWriter) Write([]byte) (int, error) { return 0, w.err }
+
+// More than 65,535 entries and more than 4 GiB need zip64.
+func TestZip64(t *testing.T) {
+	t.Parallel()
+	t.Run("70,000 files", func(t *testing.T) {
+		t.Parallel()
+		tr := &Tree{digested: true}
+		for i := range 70_000 {
+			tr.Entries = append(tr.Entries, Entry{Name: fmt.Sprintf("d%05d", i), Mode: fs.ModeDir | 0o755})
+		}
+		data := zipped(t, tr, 1)
+		zr, err := zip.NewReader(bytes.NewReader(data), int64(len(data)))
+		if err != nil || len(zr.File) != 70_000 {
+			t.Fatalf("got %d entries, %v; want 70,000", len(zr.File), err)
+		}
+	})
+	t.Run("4 GiB file", func(t *testing.T) {
+		t.Parallel()
+		if raceEnabled {
+			t.Skip("the race detector makes 4 GiB take minutes")
+		}
+		dir := t.TempDir()
+		const size = 4<<30 + 1
+		f, err := os.Create(filepath.Join(dir, "sparse"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer f.Close()
+		if err := f.Truncate(size); err != nil {
+			t.Fatal(err)
+		}
+		write(t, filepath.Join(dir, "tail"), "after it")
+		data := zipped(t, scan(t, Options{Dir: dir}), 1)
+		zr, err := zip.NewReader(bytes.NewReader(data), int64(len(data)))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got := zr.File[0].UncompressedSize64; got != size {
+			t.Errorf("got %d bytes, want %d", got, int64(size))
+		}
+		r, err := zr.File[0].Open()
+		if err != nil {
+			t.Fatal(err)
+		}
+		if n, err := io.Copy(io.Discard, r); n != size || err != nil {
+			t.Errorf("read back %d bytes, %v", n, err)
+		}
+	})
+}
