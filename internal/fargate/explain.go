@@ -1,0 +1,113 @@
+package fargate
+
+import (
+	"fmt"
+	"strings"
+
+	"github.com/fargate-driver/fargate-driver/internal/task"
+)
+
+// Cause is why a task ended, for the job log.
+type Cause struct {
+	Class Class
+	What  string // "task 1f2e3d was stopped: AWS took the Spot capacity back (Your Spot Task was interrupted.)"
+	Hint  string // what to do; may be empty
+}
+
+func (c Cause) Error() string {
+	if c.Hint == "" {
+		return c.What
+	}
+	return c.What + "; " + c.Hint
+}
+
+// Explain says why a task ended, from what ECS kept of it. container is the
+// job's. It must be a task whose State has Ended.
+func Explain(t task.Task, container string) Cause {
+	id := "task " + t.ID()
+	reason := strings.TrimSuffix(t.StoppedReason, ".")
+	if c, ok := outOfMemory(t, container); ok {
+		return c
+	}
+	r := find("", t.StoppedReason)
+	if r.class == Permanent && r.meaning == "" {
+		r = find("", containerReason(t, container))
+	}
+	switch t.StopCode {
+	case "SpotInterruption":
+		r = find("", "Your Spot Task was interrupted")
+	case "TerminationNotice":
+		return Cause{Spot, fmt.Sprintf("%s was stopped: AWS takes the host away (%s)", id, reason), "retry the job"}
+	case "InfrastructureHealth":
+		return Cause{Temporary, fmt.Sprintf("%s was stopped: its host failed (%s)", id, reason), "retry the job"}
+	case "UserInitiated":
+		return Cause{Permanent, fmt.Sprintf("%s was stopped by somebody: %s", id, orUnsaid(reason)), "CloudTrail knows who called StopTask"}
+	}
+	if r.meaning != "" {
+		return Cause{r.class, fmt.Sprintf("%s was stopped: %s (%s)", id, r.meaning, strings.TrimSpace(reason+" "+containerReason(t, container))), r.hint}
+	}
+	if code, exited := exitCode(t, container); exited {
+		return Cause{Permanent, fmt.Sprintf("%s ended because its container %s exited with code %d%s", id, container, code, inBrackets(containerReason(t, container))),
+			"its log, where the task definition has a log configuration, says why"}
+	}
+	for _, c := range t.Containers {
+		if c.Name != container && c.ExitCode != nil {
+			return Cause{Permanent, fmt.Sprintf("%s ended because its container %s exited with code %d%s", id, c.Name, *c.ExitCode, inBrackets(c.Reason)),
+				"a container beside the job's must have essential = false in the task definition if it may end first"}
+		}
+	}
+	return Cause{Permanent, fmt.Sprintf("%s was stopped: %s", id, orUnsaid(reason)), ""}
+}
+
+// outOfMemory recognises a container that was killed for its memory, also
+// where only the exit code 137 of a KILL is left of it beside ECS's word.
+func outOfMemory(t task.Task, container string) (Cause, bool) {
+	for _, c := range t.Containers {
+		text := c.Reason + " " + t.StoppedReason
+		if !strings.Contains(text, "OutOfMemory") {
+			continue
+		}
+		size := ""
+		if t.Size.Memory != 0 {
+			size = fmt.Sprintf(" of %d MiB", t.Size.Memory)
+		}
+		what := fmt.Sprintf("task %s ran out of memory: container %s was killed at the task's limit%s (%s)", t.ID(), c.Name, size, strings.TrimSpace(c.Reason))
+		if c.Name != container {
+			what += ", which ended the task"
+		}
+		return Cause{Permanent, what, "give the job more: Memory in [Launch] of fargate.toml or in the task definition, or FARGATE_MEMORY of the job where [Jobs] MaxMemory allows it"}, true
+	}
+	return Cause{}, false
+}
+
+func containerReason(t task.Task, name string) string {
+	for _, c := range t.Containers {
+		if c.Name == name {
+			return c.Reason
+		}
+	}
+	return ""
+}
+
+func exitCode(t task.Task, name string) (int, bool) {
+	for _, c := range t.Containers {
+		if c.Name == name && c.ExitCode != nil {
+			return *c.ExitCode, true
+		}
+	}
+	return 0, false
+}
+
+func orUnsaid(reason string) string {
+	if reason == "" {
+		return "ECS gives no reason"
+	}
+	return reason
+}
+
+func inBrackets(s string) string {
+	if s == "" {
+		return ""
+	}
+	return " (" + s + ")"
+}
