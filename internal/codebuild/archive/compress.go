@@ -239,20 +239,12 @@ func (p *piece) readWhole() error {
 	if !e.Mode.IsRegular() {
 		return nil
 	}
-	f, err := os.Open(e.source)
-	if err != nil {
-		return err
-	}
-	defer f.Close()
 	p.in = p.buffers.get()
-	raw, err := readFull(f, *p.in, int(e.Size))
-	if err == io.EOF || err == io.ErrUnexpectedEOF {
-		return e.changed()
-	}
+	raw, err := e.readWhole(*p.in)
 	if err != nil {
 		return err
 	}
-	if p.raw = raw; crc32.ChecksumIEEE(raw) != e.crc || hasMore(f) {
+	if p.raw = raw; crc32.ChecksumIEEE(raw) != e.crc {
 		return e.changed()
 	}
 	return nil

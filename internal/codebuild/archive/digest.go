@@ -75,6 +75,14 @@ func (e *Entry) digest(ctx context.Context, buf []byte) ([sha256.Size]byte, erro
 		e.crc = crc32.ChecksumIEEE([]byte(e.Target))
 		return sha256.Sum256([]byte(e.Target)), nil
 	}
+	if e.Size < int64(len(buf)) {
+		content, err := e.readWhole(buf)
+		if err != nil {
+			return [sha256.Size]byte{}, err
+		}
+		e.crc = crc32.ChecksumIEEE(content)
+		return sha256.Sum256(content), nil
+	}
 	f, err := os.Open(e.source)
 	if err != nil {
 		return [sha256.Size]byte{}, err
