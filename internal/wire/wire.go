@@ -1,6 +1,7 @@
-// Package wire holds the few names that the driver and the agent share: the
-// container, the environment variables of its override, and the protocol's
-// words. It is plain constants, so that both ends stay small.
+// Package wire holds what the driver and the agent share: the container's name,
+// the environment variables of its override, and the protocol that they speak
+// inside SSH (docs/agent-protocol.md). It is plain data: nothing here opens a
+// connection or a file, so that both ends stay small.
 package wire
 
 // ContainerName is the job container that the driver connects to. GitLab's
@@ -35,4 +36,13 @@ const (
 	// EnvResumeLimit is how long a script may run without its driver, as a Go
 	// duration, before the agent ends it.
 	EnvResumeLimit = "COORDINATOR_RESUME_LIMIT"
+
+	// EnvStopTimeout is the container's stopTimeout, as a Go duration: how long
+	// ECS waits between SIGTERM and SIGKILL. The agent cannot ask for it.
+	EnvStopTimeout = "COORDINATOR_STOP_TIMEOUT"
 )
+
+// EnvExecution is what the agent adds to the environment of a script: a random
+// mark by which it finds the script's descendants again, also those that left
+// the process group.
+const EnvExecution = "COORDINATOR_EXECUTION"

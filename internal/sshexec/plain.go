@@ -1,0 +1,302 @@
+package sshexec
+
+import (
+	"bytes"
+	"context"
+	"crypto/rand"
+	"errors"
+	"fmt"
+	"io"
+	"strconv"
+	"strings"
+	"sync"
+	"time"
+
+	"golang.org/x/crypto/ssh"
+)
+
+// shells is the order in which gitlab-runner's docker executor looks for one
+// (shells/bash.go); the agent has the same.
+const shells = "/usr/local/bin/bash /usr/bin/bash /bin/bash /usr/local/bin/sh /usr/bin/sh /bin/sh /busybox/sh"
+
+// startPlain takes the script from standard input into a file that only its
+// owner can read, checks that all of it came (a broken connection looks like
+// the end of it), deletes the name while a descriptor keeps the content, and
+// becomes the shell that runs it. sshd has made it the leader of a session.
+// Arguments: a random mark, and the script's size. It prints one line, "mark
+// session shell", before the script starts: what comes earlier is noise from
+// the image's login shell. It is one line of POSIX shell without single quotes,
+// so that any login shell hands it on unchanged.
+const startPlain = `m=$1; f=${TMPDIR:-/tmp}/fargate-driver-$m; ` +
+	`(umask 077; set -C; exec cat >"$f") || exit 1; ` +
+	`if [ "$(wc -c <"$f")" -ne "$2" ]; then rm -f "$f"; echo "the upload broke off" >&2; exit 1; fi; ` +
+	`exec 3<"$f"; rm -f "$f"; ` +
+	`read -r s </proc/self/stat; s=${s##*\) }; set -- $s; ` +
+	`for sh in ` + shells + `; do if [ -x "$sh" ]; then printf "%s %s %s\n" "$m" "$4" "$sh"; ` +
+	`exec "$sh" /proc/self/fd/3 </dev/null; fi; done; echo "the image has no shell" >&2; exit 1`
+
+// killPlain ends a session and waits for it: TERM, and KILL after a grace
+// period. A session, not a group, because timeout(1) and shells with job control
+// make groups of their own. Arguments: the session, and the grace in seconds.
+const killPlain = `sid=$1; grace=$2; ` +
+	`list() { r=; for p in /proc/[0-9]*; do { read -r s <$p/stat; } 2>/dev/null || continue; s=${s##*\) }; set -- $s; ` +
+	`if [ "$4" = "$sid" ] && [ "$1" != Z ]; then r="$r ${p#/proc/}"; fi; done; }; ` +
+	`list; kill -TERM $r 2>/dev/null; i=0; ` +
+	`while [ $i -lt $grace ]; do for t in 1 2 3 4 5; do list; [ -z "$r" ] && exit 0; sleep 0.2 2>/dev/null || sleep 1; done; i=$((i+1)); done; ` +
+	`list; [ -n "$r" ] && kill -KILL $r 2>/dev/null; exit 0`
+
+// quietAfterExit is how long output may pause after the exit status came before
+// it counts as complete: children that the script left behind keep its end open.
+const quietAfterExit = 2 * time.Second
+
+// noiseLimit is how much of what came before the script is kept for an error.
+const noiseLimit = 1024
+
+// plainSession is a script running over plain SSH.
+type plainSession struct {
+	*run
+	client  *Client
+	channel ssh.Channel
+	mark    string
+	started chan struct{} // closed when the script began
+	sid     string        // its session, set before started is closed
+	ended   chan struct{} // closed when both outputs are at their end
+	exit    chan plainExit
+	active  chan struct{} // one for output that came lately
+
+	mu      sync.Mutex // guards what follows, and makes one writer of two
+	noise   bytes.Buffer
+	waiting bool // for the mark
+	failed  error
+}
+
+// plainExit is how a session ended: a status, or a signal.
+type plainExit struct {
+	code   int
+	signal string
+	ok     bool
+}
+
+// runPlain runs the script on any SSH server. There is no second try once the
+// request was sent: nobody could tell how far the first one came.
+func (r *run) runPlain(ctx, work context.Context, client *Client) (int, error) {
+	channel, requests, err := client.ssh.OpenChannel("session", nil)
+	if err != nil {
+		return 0, r.broken(client, err)
+	}
+	defer channel.Close()
+	s := &plainSession{
+		run: r, client: client, channel: channel, mark: rand.Text(),
+		started: make(chan struct{}), ended: make(chan struct{}),
+		exit: make(chan plainExit, 1), active: make(chan struct{}, 1), waiting: true,
+	}
+	stop := context.AfterFunc(work, func() { client.conn.Close() })
+	defer stop()
+	go s.watchExit(requests)
+
+	r.plain = true
+	command := fmt.Sprintf("exec /bin/sh -c '%s' sh %s %d", startPlain, s.mark, r.script.Size)
+	ok, err := channel.SendRequest("exec", true, ssh.Marshal(struct{ Command string }{command}))
+	if err != nil {
+		return 0, fmt.Errorf("%w: %w", ErrLost, r.broken(client, err))
+	}
+	if !ok {
+		return 0, fmt.Errorf("%w: the SSH server does not execute commands", ErrStart)
+	}
+	var readers sync.WaitGroup
+	readers.Go(func() { s.copy(channel, r.script.Stdout, true) })
+	readers.Go(func() { s.copy(channel.Stderr(), r.script.Stderr, false) })
+	go func() { readers.Wait(); close(s.ended) }()
+	if _, err := io.Copy(channel, io.NewSectionReader(r.script.Content, 0, r.script.Size)); err == nil {
+		channel.CloseWrite()
+	} // else the session ended early, and says why
+
+	return s.wait(ctx)
+}
+
+// wait follows the session to its end, and cancels it when ctx ends.
+func (s *plainSession) wait(ctx context.Context) (int, error) {
+	cancelled := make(chan struct{})
+	stop := context.AfterFunc(ctx, func() { defer close(cancelled); s.cancel() })
+	var exit plainExit
+	select {
+	case exit = <-s.exit:
+	case <-s.ended:
+		select { // the status precedes the end of the channel
+		case exit = <-s.exit:
+		case <-time.After(quietAfterExit):
+		}
+	}
+	s.drain()
+	if !stop() {
+		<-cancelled
+		return 0, fmt.Errorf("the script was cancelled: %w", context.Cause(ctx))
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	switch {
+	case s.failed != nil:
+		return 0, s.failed
+	case !exit.ok:
+		return 0, fmt.Errorf("%w, and this image's SSH server cannot resume: %w", ErrLost, s.broken(s.client, io.EOF))
+	case s.waiting:
+		return 0, fmt.Errorf("%w: the session ended with status %d before it; it said %q", ErrStart, exit.code, strings.TrimSpace(s.noise.String()))
+	case exit.signal == "KILL":
+		s.options.Notify(Event{Kind: OutOfMemory})
+	}
+	return exit.code, nil
+}
+
+// drain waits until all output is there.
+func (s *plainSession) drain() {
+	quiet := time.NewTimer(quietAfterExit)
+	defer quiet.Stop()
+	for {
+		select {
+		case <-s.ended:
+			return
+		case <-s.active:
+			quiet.Reset(quietAfterExit)
+		case <-quiet.C:
+			return
+		}
+	}
+}
+
+// copy hands on one stream. The first carries the mark.
+func (s *plainSession) copy(from io.Reader, to io.Writer, marked bool) {
+	buffer := make([]byte, readSize/2)
+	for {
+		n, err := from.Read(buffer)
+		if n > 0 {
+			select {
+			case s.active <- struct{}{}:
+			default:
+			}
+			s.write(to, buffer[:n], marked)
+		}
+		if err != nil {
+			return
+		}
+	}
+}
+
+func (s *plainSession) write(to io.Writer, b []byte, marked bool) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.waiting {
+		s.noise.Write(b)
+		if !marked {
+			return
+		}
+		if b = s.findMark(); b == nil {
+			return
+		}
+	}
+	if s.failed != nil || len(b) == 0 {
+		return // read on, so that the session can end
+	}
+	if _, err := to.Write(b); err != nil {
+		s.failed = fmt.Errorf("%w: %w", ErrOutput, err)
+		s.giveUp(s.failed)
+	}
+}
+
+// findMark looks for the line that startPlain prints and gives what follows it;
+// nil means that it has not come yet.
+func (s *plainSession) findMark() []byte {
+	all := s.noise.Bytes()
+	at := bytes.Index(all, []byte(s.mark+" "))
+	if at < 0 {
+		if keep := noiseLimit + len(s.mark); len(all) > keep {
+			s.noise.Next(len(all) - keep)
+		}
+		return nil
+	}
+	line, rest, complete := bytes.Cut(all[at:], []byte("\n"))
+	if !complete {
+		return nil
+	}
+	s.sid = string(bytes.Fields(line)[1])
+	s.waiting = false
+	close(s.started)
+	return bytes.Clone(rest)
+}
+
+func (s *plainSession) watchExit(requests <-chan *ssh.Request) {
+	for request := range requests {
+		switch request.Type {
+		case "exit-status":
+			var status struct{ Code uint32 }
+			if ssh.Unmarshal(request.Payload, &status) == nil {
+				s.exit <- plainExit{code: int(status.Code & 0xff), ok: true}
+			}
+			return // one is all there is; the channel's close ends the rest
+		case "exit-signal":
+			var status struct {
+				Signal     string
+				CoreDumped bool
+				Message    string
+				Language   string
+			}
+			if ssh.Unmarshal(request.Payload, &status) == nil {
+				s.exit <- plainExit{code: 128 + signalNumber(status.Signal), signal: status.Signal, ok: true}
+			}
+			return
+		}
+		if request.WantReply {
+			request.Reply(false, nil)
+		}
+	}
+}
+
+// signalNumber is Linux's number of a signal that RFC 4254 names.
+func signalNumber(name string) int {
+	return map[string]int{
+		"HUP": 1, "INT": 2, "QUIT": 3, "ILL": 4, "TRAP": 5, "ABRT": 6, "BUS": 7, "FPE": 8, "KILL": 9,
+		"USR1": 10, "SEGV": 11, "USR2": 12, "PIPE": 13, "ALRM": 14, "TERM": 15,
+	}[name]
+}
+
+// cancel ends the script's whole session from a second one, and waits for it.
+func (s *plainSession) cancel() {
+	select {
+	case <-s.started:
+	case <-s.ended:
+		return
+	}
+	grace := max(1, int(s.options.Grace.Round(time.Second)/time.Second))
+	if err := s.second(fmt.Sprintf("exec /bin/sh -c '%s' sh %s %s", killPlain, s.sid, strconv.Itoa(grace))); err == nil {
+		return
+	}
+	// A server with MaxSessions 1: ask it to signal the group.
+	s.signal("TERM")
+	select {
+	case <-s.ended:
+	case <-time.After(s.options.Grace):
+		s.signal("KILL")
+	}
+}
+
+func (s *plainSession) signal(name string) {
+	s.channel.SendRequest("signal", false, ssh.Marshal(struct{ Signal string }{name}))
+}
+
+// second runs a command on the same connection and waits for its end.
+func (s *plainSession) second(command string) error {
+	channel, requests, err := s.client.ssh.OpenChannel("session", nil)
+	if err != nil {
+		return err
+	}
+	defer channel.Close()
+	go ssh.DiscardRequests(requests)
+	ok, err := channel.SendRequest("exec", true, ssh.Marshal(struct{ Command string }{command}))
+	if err != nil {
+		return err
+	}
+	if !ok {
+		return errors.New("the server refuses a second command")
+	}
+	_, err = io.Copy(io.Discard, channel)
+	return err
+}

@@ -1,0 +1,180 @@
+package sshexec
+
+import (
+	"context"
+	"crypto/rand"
+	"errors"
+	"fmt"
+	"math/big"
+	"time"
+)
+
+// Run executes a script in the task and copies its output. The exit code is the
+// script's own, and only given when the script itself came to its end; every
+// other ending is an error, and never the user's fault.
+//
+// With our agent a lost connection is taken up again at the byte where it broke,
+// within Options.ResumeLimit. When ctx ends, the script and all it started get
+// TERM, and KILL after Options.Grace; Run waits for that, then returns an error
+// that wraps the context's cause. The task itself stays.
+func Run(ctx context.Context, target Target, script Script, options Options) (exitCode int, err error) {
+	r := &run{
+		target:  target,
+		script:  script,
+		options: options.withDefaults(),
+		client:  rand.Text(),
+		offset:  -1,
+	}
+	code, err := r.run(ctx)
+	if err != nil {
+		return 0, fmt.Errorf("running a script on %s: %w", target.Address, err)
+	}
+	return code, nil
+}
+
+// run is one call of Run across its connections.
+type run struct {
+	target  Target
+	script  Script
+	options Options
+	client  string // our name towards the agent, see wire.Request
+
+	sentTo string // the instance that has the whole script
+	offset int64  // position in the log up to which all is written, or -1
+	plain  bool   // a script was started over plain SSH: no second try
+	mute   bool   // our output is gone, see follower.write
+	stop   Event  // the last TaskStopping, for the error
+
+	// giveUp cancels the script for a reason of our own.
+	giveUp context.CancelCauseFunc
+}
+
+const (
+	// firstRetry and lastRetry frame the exponential pause between attempts: a
+	// reset connection is back at once, an absent network is not hammered.
+	firstRetry = 50 * time.Millisecond
+	lastRetry  = 5 * time.Second
+	// aliveEvery is how often Options.Alive may ask. Each of up to 200 jobs asks
+	// while a manager's network is away; ECS allows 20 calls a second.
+	aliveEvery = 3 * time.Second
+	// cancelMargin is what cancelling may take beyond the grace period: the
+	// agent's KILL, and the way there and back.
+	cancelMargin = 10 * time.Second
+)
+
+func (r *run) run(ctx context.Context) (int, error) {
+	ctx, r.giveUp = context.WithCancelCause(ctx)
+	defer r.giveUp(nil)
+	// Work outlives ctx: cancelling needs the connection.
+	work, stopWork := context.WithCancel(context.WithoutCancel(ctx))
+	defer stopWork()
+	stopWatching := context.AfterFunc(ctx, func() {
+		timer := time.AfterFunc(r.options.Grace+cancelMargin, stopWork)
+		context.AfterFunc(work, func() { timer.Stop() })
+	})
+	defer stopWatching()
+
+	outage := &outage{}
+	for {
+		code, ended, err := r.once(ctx, work, outage)
+		switch {
+		case ended:
+			return code, err
+		case ctx.Err() != nil && !r.started():
+			return 0, context.Cause(ctx) // nothing runs there
+		case work.Err() != nil:
+			return 0, fmt.Errorf("%w (the script's end could not be confirmed within %s: %w)", context.Cause(ctx), r.options.Grace+cancelMargin, err)
+		case !Transient(err):
+			return 0, err
+		}
+		if err := r.pause(ctx, work, outage, err); err != nil {
+			return 0, err
+		}
+	}
+}
+
+// started reports whether the script may be running in the task.
+func (r *run) started() bool { return r.sentTo != "" || r.plain }
+
+// outage is the time without a connection.
+type outage struct {
+	since time.Time // zero while there is one
+	told  bool
+	tries int
+	asked time.Time // when Alive was last asked
+}
+
+// once makes one connection and follows the script over it.
+func (r *run) once(ctx, work context.Context, outage *outage) (code int, ended bool, err error) {
+	dialing := work
+	if !r.started() {
+		dialing = ctx
+	}
+	client, err := dial(dialing, r.target, r.options)
+	if err != nil {
+		return 0, false, err
+	}
+	defer client.Close()
+	// A host key that is trusted on first use holds for the rest of the run.
+	r.target.HostKey = client.HostKey()
+	if _, ok := client.Agent(); !ok {
+		code, err := r.runPlain(ctx, work, client)
+		return code, r.plain, err
+	}
+	return r.follow(ctx, work, client, outage)
+}
+
+// resumed says that the connection is there again.
+func (r *run) resumed(o *outage) {
+	if o.told {
+		r.options.Notify(Event{Kind: Resumed, After: time.Since(o.since)})
+	}
+	asked := o.asked
+	*o = outage{asked: asked}
+}
+
+// pause waits before the next attempt, or says that there is none.
+func (r *run) pause(ctx, work context.Context, o *outage, cause error) error {
+	if o.since.IsZero() {
+		o.since = time.Now()
+	}
+	if !o.told && r.started() {
+		o.told = true
+		r.options.Notify(Event{Kind: ConnectionLost, Err: cause})
+	}
+	if away := time.Since(o.since); away >= r.options.ResumeLimit {
+		return fmt.Errorf("%w and did not come back within %s: %w", ErrLost, r.options.ResumeLimit, cause)
+	}
+	if r.options.Alive != nil && (o.asked.IsZero() || time.Since(o.asked) >= aliveEvery) {
+		o.asked = time.Now()
+		if err := r.options.Alive(work); err != nil && !errors.Is(err, context.Canceled) {
+			return fmt.Errorf("%w (%w): %w", ErrLost, cause, err)
+		}
+	}
+	wait := time.NewTimer(backoff(o.tries))
+	defer wait.Stop()
+	o.tries++
+	over := ctx.Done()
+	if r.started() {
+		over = work.Done()
+	}
+	select {
+	case <-wait.C:
+	case <-over:
+	}
+	return nil
+}
+
+// backoff doubles from firstRetry to lastRetry and takes a random fifth off, so
+// that 200 jobs do not come back in step.
+func backoff(tries int) time.Duration {
+	d := lastRetry
+	if tries < 10 {
+		d = min(d, firstRetry<<tries)
+	}
+	part, err := rand.Int(rand.Reader, big.NewInt(int64(d)/5))
+	if err != nil {
+		return d
+	}
+	return d - time.Duration(part.Int64())
+}
