@@ -56,6 +56,7 @@ type SSH struct {
 type Launch struct {
 	CapacityProviders Strings  `doc:"Capacity providers in order of preference; when one has no capacity, the next is tried. Empty: the cluster's default strategy, and FARGATE where it has none." example:"[\"FARGATE_SPOT\", \"FARGATE\"]"`
 	Deadline          Duration `default:"10m" doc:"Longest time from the start of prepare to an answer by the task's SSH server, with all retries. A launch that takes longer fails the attempt, and its task is stopped." example:"15m"`
+	ProvisioningLimit Duration `default:"3m" doc:"Longest time that a task may stay in PROVISIONING. It is then stopped and another launched, in the next subnet." example:"5m"`
 	OnDemandAfter     Duration `default:"24h" doc:"For how long a job whose Spot task was reclaimed is launched without FARGATE_SPOT when it is retried. 0s: never." example:"6h"`
 
 	CPU              int               `doc:"CPU units of each task (1024 are one vCPU), instead of the task definition's. Goes with Memory." example:"1024"`
@@ -92,6 +93,7 @@ type Run struct {
 
 // Agent is what the agent does on its own.
 type Agent struct {
+	Required       bool     `default:"false" doc:"Refuse tasks without the coordinator agent. Only the agent has a host key that the driver knows beforehand; of an OpenSSH image the first key seen is trusted for the rest of the job." example:"true"`
 	IdleLimit      Duration `default:"15m" doc:"The agent exits, and the task with it, when nobody has been connected for this long." example:"30m"`
 	DeadlineMargin Duration `default:"15m" doc:"The agent exits this long after the job's own timeout has passed, counted from the launch." example:"1h"`
 	SpoolLimit     int      `default:"8388608" doc:"Bytes of output that the agent keeps on disk while nobody reads; a script that writes more waits." example:"67108864"`

@@ -186,3 +186,14 @@ func when(t *time.Time) time.Time {
 	}
 	return *t
 }
+
+// LaunchedWith says whether a task was launched with this public key, which is
+// new for each launch and stands in the task's override for everybody to see.
+func LaunchedWith(t task.Task, publicKey string) bool {
+	for _, v := range t.Environment {
+		if v.Value == publicKey {
+			return true
+		}
+	}
+	return false
+}

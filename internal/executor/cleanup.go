@@ -1,0 +1,74 @@
+package executor
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/fargate-driver/fargate-driver/internal/record"
+	"github.com/fargate-driver/fargate-driver/internal/task"
+)
+
+// unsettledAfter is how long a launch that ECS shows nothing of is left alone
+// before it is looked for again: longer than RunTask and ListTasks ever
+// disagree, shorter than anybody minds.
+const unsettledAfter = time.Minute
+
+// Cleanup stops the job's task and forgets its record. It succeeds where there
+// is nothing to do, and may run while another stage of the job is dying. A
+// record is forgotten only when ECS has accepted the stop.
+func (e *Executor) Cleanup(ctx context.Context) error {
+	ctx, cancel := context.WithTimeout(ctx, e.Config.Run.CleanupLimit.Duration)
+	defer cancel()
+	defer e.sweep(ctx)
+	r, err := e.Records.Abandon(e.Job.Key())
+	if errors.Is(err, record.ErrNone) {
+		e.JobLog.Info("nothing to clean up")
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	if r.Place == "" { // the intent of no launch
+		return e.Records.Forget(r.Key)
+	}
+	done, err := e.settle(ctx, r, "job finished")
+	if err != nil {
+		return fmt.Errorf("%w; its record is kept, and `fargate-driver reap` comes back to it", err)
+	}
+	if !done {
+		// prepare was killed around RunTask, and ECS shows no task of it, or not
+		// yet. The sweep of a later cleanup looks again.
+		e.Log.WithField("job", r.JobID).Info("the launch left no task that ECS shows; looking again later")
+		e.JobLog.Info("no task to stop; the driver will look again")
+		return nil
+	}
+	e.JobLog.Info("task %s is being stopped", task.IDOf(r.TaskARN))
+	return e.Records.Forget(r.Key)
+}
+
+// sweep comes back to records whose cleanup could not be finished. It costs no
+// call where there are none.
+func (e *Executor) sweep(ctx context.Context) {
+	all, err := e.Records.All()
+	if err != nil {
+		e.Log.WithError(err).Warn("reading the task records")
+	}
+	for _, r := range all {
+		if r.Abandoned.IsZero() || time.Since(r.Abandoned) < unsettledAfter {
+			continue
+		}
+		if alive, _, err := e.Records.Held(r.Key); alive || err != nil {
+			continue
+		}
+		if _, err := e.settle(ctx, r, "left over from a job that was cleaned up"); err != nil {
+			e.Log.WithError(err).WithField("task", r.TaskARN).Warn("stopping a task that an earlier cleanup could not stop")
+			continue
+		}
+		// Stopped, or a minute later still nothing that ECS would know of.
+		if err := e.Records.Forget(r.Key); err != nil {
+			e.Log.WithError(err).Warn("forgetting a task record")
+		}
+	}
+}

@@ -1,0 +1,293 @@
+package executor
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"strconv"
+	"sync/atomic"
+	"time"
+
+	"github.com/fargate-driver/fargate-driver/internal/fargate"
+	"github.com/fargate-driver/fargate-driver/internal/joblog"
+	"github.com/fargate-driver/fargate-driver/internal/record"
+	"github.com/fargate-driver/fargate-driver/internal/sshexec"
+	"github.com/fargate-driver/fargate-driver/internal/task"
+)
+
+// Pace is how often a launching task is asked about and dialled.
+type Pace struct {
+	// AskAt are the times at which ECS is asked about the task, counted from
+	// RunTask; AskEvery is the interval after them.
+	AskAt    []time.Duration
+	AskEvery time.Duration
+	// AskReachable is the interval once the task's address is known: from then
+	// on it is dialled, and ECS is only asked whether it still lives.
+	AskReachable time.Duration
+	// DialEvery is how soon a refused connection is tried again.
+	DialEvery time.Duration
+}
+
+// DefaultPace asks about four times in a job's life, because all jobs of an
+// account share 20 DescribeTasks a second: often while the address is not
+// known, slowly afterwards. Refused connections are cheap, and each pause is a
+// moment that the job waits.
+func DefaultPace() Pace {
+	return Pace{
+		AskAt:        []time.Duration{2 * time.Second, 6 * time.Second, 12 * time.Second, 20 * time.Second},
+		AskEvery:     10 * time.Second,
+		AskReachable: 20 * time.Second,
+		DialEvery:    100 * time.Millisecond,
+	}
+}
+
+const (
+	// dialLimit bounds the first attempts at an address whose network interface
+	// is not yet up and answers nothing. It grows to the operator's limit.
+	dialLimit = 2 * time.Second
+	// unknownFor is how long ECS may not know a task that it has just started.
+	unknownFor = 30 * time.Second
+)
+
+// sighting is what was seen of a task; with an error it is the last.
+type sighting struct {
+	task task.Task
+	err  error
+}
+
+// awaitReady waits until the task's SSH server answers: ready means that, not
+// that ECS says RUNNING. The task is returned as last seen, also on failure.
+func (p *preparation) awaitReady(ctx context.Context, t task.Task) (task.Task, error) {
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	reachable := make(chan struct{})
+	sightings := p.watch(ctx, t, reachable)
+	var dialled <-chan error
+	var attempt atomic.Pointer[string] // how the latest attempt to connect went
+	for {
+		select {
+		case seen := <-sightings:
+			t = seen.task
+			if seen.err != nil {
+				return t, p.notReady(t, seen.err, attempt.Load())
+			}
+			if dialled != nil {
+				continue
+			}
+			address, err := p.address(ctx, t)
+			if err != nil {
+				return t, err
+			}
+			if address != "" {
+				close(reachable)
+				dialled = p.dial(ctx, address, &attempt)
+			}
+		case err := <-dialled:
+			return t, err
+		}
+	}
+}
+
+// notReady says why a task did not become ready, where time was all it lacked.
+func (p *preparation) notReady(t task.Task, err error, attempt *string) error {
+	if !errors.Is(err, context.DeadlineExceeded) {
+		return err
+	}
+	if t.State != task.Running || t.PrivateIP == "" {
+		return fmt.Errorf("waiting for task %s: it is still %s", t.ID(), t.State)
+	}
+	heard := "no attempt was answered"
+	if attempt != nil {
+		heard = *attempt
+	}
+	return fmt.Errorf("task %s runs, but its SSH server does not answer (%s); see that the security group lets the manager reach port %d, and that the image starts an SSH server there", t.ID(), heard, p.Config.SSH.Port)
+}
+
+// address is where to connect, or "" while it is not known.
+func (p *preparation) address(ctx context.Context, t task.Task) (string, error) {
+	host := t.PrivateIP
+	if p.Config.Fargate.UsePublicIP && t.NetworkInterface != "" && t.PrivateIP != "" {
+		public, err := p.ECS.PublicIP(ctx, t.NetworkInterface)
+		if fargate.ClassOf(err) == fargate.Temporary || fargate.ClassOf(err) == fargate.Throttled {
+			return "", nil // AWS gives it a moment later
+		}
+		if err != nil {
+			return "", err
+		}
+		host = public
+	}
+	if host == "" {
+		return "", nil
+	}
+	return net.JoinHostPort(host, strconv.Itoa(p.Config.SSH.Port)), nil
+}
+
+// watch asks ECS about a task until it has ended or ctx is done.
+func (p *preparation) watch(ctx context.Context, t task.Task, reachable <-chan struct{}) <-chan sighting {
+	sightings := make(chan sighting)
+	go func() {
+		begin := time.Now()
+		p.tellState(t, "")
+		for n := 0; ; n++ {
+			before := t.State
+			s := sighting{task: t, err: p.untilNext(ctx, begin, n, reachable)}
+			if s.err == nil {
+				s = p.look(ctx, t, begin)
+				t = s.task
+				p.tellState(t, before)
+			}
+			select {
+			case sightings <- s:
+			case <-ctx.Done():
+				select { // the reader may be waiting for the reason, or be gone
+				case sightings <- sighting{t, ctx.Err()}:
+				case <-time.After(time.Second):
+				}
+				return
+			}
+			if s.err != nil {
+				return
+			}
+		}
+	}()
+	return sightings
+}
+
+// look asks ECS once. What passes by itself is no error; the next look will
+// tell.
+func (p *preparation) look(ctx context.Context, t task.Task, begin time.Time) sighting {
+	seen, err := p.ECS.Describe(ctx, p.rec.Cluster, t.ARN)
+	if err != nil {
+		switch fargate.ClassOf(err) {
+		case fargate.Throttled, fargate.Unanswered, fargate.Temporary:
+			p.Log.WithError(err).Debug("asking about the task; going on")
+			return sighting{task: t}
+		}
+		if errors.Is(err, fargate.ErrGone) && time.Since(begin) < unknownFor {
+			return sighting{task: t}
+		}
+		return sighting{t, err}
+	}
+	if seen.State.Ended() {
+		cause := fargate.Explain(seen, p.rec.Container)
+		return sighting{seen, &fargate.Failure{Class: cause.Class, Doing: "waiting for the task", Message: cause.What, Hint: cause.Hint}}
+	}
+	if limit := p.Config.Launch.ProvisioningLimit.Duration; seen.State == task.Provisioning && time.Since(begin) > limit {
+		return sighting{seen, &fargate.Failure{Class: fargate.Capacity, Doing: "waiting for task " + seen.ID(),
+			Message: "it stays in PROVISIONING for more than " + joblog.Duration(limit)}}
+	}
+	return sighting{task: seen}
+}
+
+// untilNext waits for the nth time to ask, which is spread by a tenth, so that
+// jobs that start together do not ask together.
+func (p *preparation) untilNext(ctx context.Context, begin time.Time, n int, reachable <-chan struct{}) error {
+	at := p.Pace.AskAt
+	next := at[len(at)-1] + time.Duration(n-len(at)+1)*p.Pace.AskEvery
+	if n < len(at) {
+		next = at[n]
+	}
+	timer := time.NewTimer(spread(next - time.Since(begin)))
+	defer timer.Stop()
+	select {
+	case <-timer.C:
+		return nil
+	case <-ctx.Done():
+		return ctx.Err()
+	case <-reachable:
+		return sleep(ctx, spread(p.Pace.AskReachable))
+	}
+}
+
+// tellState writes a line when a task enters a state that takes time.
+func (p *preparation) tellState(t task.Task, before task.State) {
+	if t.State == before {
+		return
+	}
+	switch t.State {
+	case task.Provisioning:
+		p.JobLog.Info("Provisioning: waiting for capacity and a network interface")
+	case task.Pending:
+		p.JobLog.Info("Pending: pulling the image")
+	case task.Activating:
+		p.JobLog.Info("Activating: starting the containers")
+	case task.Running:
+		p.JobLog.Info("Running: waiting for SSH")
+	}
+}
+
+// dial tries to log in until it works, or until trying again is no use. When
+// ctx is done it answers nothing: the watch says why.
+func (p *preparation) dial(ctx context.Context, address string, attempt *atomic.Pointer[string]) <-chan error {
+	done := make(chan error, 1)
+	go func() {
+		most := p.Config.Run.ConnectTimeout.Duration
+		for limit := min(dialLimit, most); ; limit = min(limit*5/4, most) {
+			err := p.login(ctx, address, limit)
+			if ctx.Err() != nil && err != nil {
+				return
+			}
+			if err == nil || !sshexec.Transient(err) {
+				done <- err
+				return
+			}
+			said := err.Error()
+			attempt.Store(&said)
+			if sleep(ctx, p.Pace.DialEvery) != nil {
+				return
+			}
+		}
+	}()
+	return done
+}
+
+// login connects once, checks who answers, and writes it into the record.
+func (p *preparation) login(ctx context.Context, address string, limit time.Duration) error {
+	target := sshexec.Target{Address: address, User: p.rec.Username, PrivateKey: []byte(p.rec.PrivateKey), HostKey: p.hostKey}
+	options := sshexec.Options{ConnectTimeout: limit, KeepAlive: p.rec.Run.KeepAlive}
+	client, err := sshexec.Dial(ctx, target, options)
+	var other *sshexec.HostKeyError
+	if errors.As(err, &other) && !p.Config.Agent.Required {
+		client, err = p.loginOpenSSH(ctx, target, options, err)
+	}
+	if err != nil {
+		return fmt.Errorf("connecting to task %s at %s: %w%s", task.IDOf(p.rec.TaskARN), address, err, loginHint(err))
+	}
+	defer client.Close()
+	agent, _ := client.Agent()
+	hostKey := client.HostKey()
+	return p.Records.Update(p.rec.Key, func(r *record.Record) {
+		r.Address, r.HostKey, r.Agent, r.Ready = address, hostKey, agent, true
+	})
+}
+
+// loginOpenSSH trusts the first key of a server that is not our agent: images
+// made for the official driver make their host keys themselves. Our agent with
+// another key than ours is never trusted.
+func (p *preparation) loginOpenSSH(ctx context.Context, target sshexec.Target, options sshexec.Options, wrongKey error) (*sshexec.Client, error) {
+	target.HostKey = ""
+	client, err := sshexec.Dial(ctx, target, options)
+	if err != nil {
+		return nil, err
+	}
+	if _, agent := client.Agent(); agent {
+		client.Close()
+		return nil, wrongKey
+	}
+	p.Log.WithField("task", p.rec.TaskARN).WithField("host_key", client.HostKey()).Info("an SSH server without the agent: trusting its host key for this job")
+	return client, nil
+}
+
+func loginHint(err error) string {
+	var other *sshexec.HostKeyError
+	switch {
+	case errors.As(err, &other):
+		return "; if the image has an SSH server of its own instead of the agent, set [Agent] Required = false"
+	case errors.Is(err, sshexec.ErrKeyRefused):
+		return "; see that the image puts SSH_PUBLIC_KEY into authorized_keys of [SSH] Username, and accepts ed25519 keys"
+	case errors.Is(err, sshexec.ErrNotSSH):
+		return "; see [SSH] Port in fargate.toml"
+	}
+	return ""
+}
