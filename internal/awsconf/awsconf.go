@@ -7,8 +7,10 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"time"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
+	awshttp "github.com/aws/aws-sdk-go-v2/aws/transport/http"
 	"github.com/aws/aws-sdk-go-v2/config"
 )
 
@@ -20,6 +22,8 @@ type Options struct {
 
 	// Credentials replaces the SDK's own search when it is not nil.
 	Credentials aws.CredentialsProvider
+	// CallLimit bounds one attempt of one call; 0 is no limit, for uploads.
+	CallLimit time.Duration
 	// Retries is the number of attempts of one call; 0 means the SDK's 3.
 	Retries int
 }
@@ -35,6 +39,9 @@ func Load(ctx context.Context, o Options) (aws.Config, error) {
 	}
 	if o.Credentials != nil {
 		load = append(load, config.WithCredentialsProvider(o.Credentials))
+	}
+	if o.CallLimit > 0 {
+		load = append(load, config.WithHTTPClient(awshttp.NewBuildableClient().WithTimeout(o.CallLimit)))
 	}
 	if o.Retries > 0 {
 		load = append(load, config.WithRetryMaxAttempts(o.Retries))

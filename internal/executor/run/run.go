@@ -32,8 +32,9 @@ type Stage struct {
 	Stdout, Stderr io.Writer // the job log
 
 	// AskECS says whether the job's task still lives. Dead is why it does not,
-	// in words; an error means that ECS could not be asked.
-	AskECS func(context.Context) (dead string, err error)
+	// in words; an error means that ECS could not be asked. With wait it takes
+	// its time to learn the whole reason of an end that is under way.
+	AskECS func(ctx context.Context, wait bool) (dead string, err error)
 }
 
 // ScriptFailure is an end that is the script's own doing.
@@ -127,7 +128,7 @@ func (s *Stage) alive(ctx context.Context) error {
 	if _, err := s.record(); err != nil {
 		return err // another stage knows, or cleanup has begun
 	}
-	dead, err := s.AskECS(ctx)
+	dead, err := s.AskECS(ctx, false)
 	if err != nil || dead == "" {
 		return nil // not known to be dead
 	}
@@ -141,7 +142,8 @@ func (s *Stage) explain(ctx context.Context, err error) error {
 	if latest, readErr := s.record(); readErr != nil && latest.Ended != "" {
 		return readErr
 	}
-	dead, askErr := s.AskECS(ctx)
+	brokeOff := errors.Is(err, sshexec.ErrLost) || errors.Is(err, sshexec.ErrStopping) || errors.Is(err, sshexec.ErrRestarted)
+	dead, askErr := s.AskECS(ctx, brokeOff)
 	switch {
 	case askErr != nil:
 		return fmt.Errorf("%w (and asking ECS about the task did not work: %v)", err, askErr)

@@ -1,0 +1,163 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"text/tabwriter"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/fargate-driver/fargate-driver/internal/config"
+	"github.com/fargate-driver/fargate-driver/internal/joblog"
+	"github.com/fargate-driver/fargate-driver/internal/reaper"
+	"github.com/fargate-driver/fargate-driver/internal/record"
+	"github.com/fargate-driver/fargate-driver/internal/task"
+	"github.com/fargate-driver/fargate-driver/internal/taskplan"
+)
+
+// operatorLimit bounds ps and reap: a few calls each, with retries.
+const operatorLimit = 5 * time.Minute
+
+func (p *program) reap() *cobra.Command {
+	var dryRun bool
+	var olderThan time.Duration
+	c := &cobra.Command{
+		Use: "reap", Short: "Stop tasks that no job owns any more", Args: noArgs,
+		Long: "Stop tasks of this manager that no job owns any more, and finish cleanups that could not be finished.\n" +
+			"It is safe beside running jobs, and meant to be run by a timer.",
+		RunE: func(c *cobra.Command, _ []string) error {
+			cfg, _, err := p.load()
+			if err != nil {
+				return err
+			}
+			if olderThan == 0 {
+				olderThan = cfg.Reap.OlderThan.Duration
+			}
+			ctx, cancel := context.WithTimeout(c.Context(), operatorLimit)
+			defer cancel()
+			r, err := p.reaper(ctx, cfg)
+			if err != nil {
+				return err
+			}
+			verdicts, bad := r.Look(ctx, olderThan)
+			if bad != nil && verdicts == nil {
+				return bad
+			}
+			return errors.Join(bad, p.stopOrphans(ctx, r, verdicts, dryRun))
+		},
+	}
+	c.Flags().BoolVar(&dryRun, "dry-run", false, "say what would be stopped, and stop nothing")
+	c.Flags().DurationVar(&olderThan, "older-than", 0, "the age of an orphan, instead of OlderThan of the file")
+	return c
+}
+
+func (p *program) reaper(ctx context.Context, cfg config.Config) (reaper.Reaper, error) {
+	records, err := record.Open(cfg.TaskMetadata.Directory)
+	if err != nil {
+		return reaper.Reaper{}, err
+	}
+	ecs, err := p.ecs(ctx, cfg)
+	if err != nil {
+		return reaper.Reaper{}, err
+	}
+	host, err := os.Hostname()
+	if err != nil {
+		return reaper.Reaper{}, fmt.Errorf("asking for this host's name: %w; set [Reap] Manager", err)
+	}
+	return reaper.Reaper{ECS: ecs, Records: records, Cluster: cfg.Fargate.Cluster, StartedBy: taskplan.StartedBy(cfg, host)}, nil
+}
+
+func (p *program) stopOrphans(ctx context.Context, r reaper.Reaper, verdicts []reaper.Verdict, dryRun bool) error {
+	var failed []error
+	orphans := 0
+	for _, v := range verdicts {
+		if !v.Orphan {
+			continue
+		}
+		orphans++
+		what := "task " + v.Task.ID()
+		if v.Task.ARN == "" {
+			what = "the record of task " + task.IDOf(v.Owner.Record.TaskARN)
+			if v.Owner.Record.TaskARN == "" {
+				what = "the record of a launch that left no task"
+			}
+		}
+		if v.Owner != nil {
+			what += fmt.Sprintf(" (job %d of %s)", v.Owner.Record.JobID, v.Owner.Record.ProjectPath)
+		}
+		if dryRun {
+			fmt.Fprintf(p.stdout, "would end %s: %s\n", what, v.Why)
+			continue
+		}
+		if err := r.Stop(ctx, v); err != nil {
+			failed = append(failed, err)
+			continue
+		}
+		fmt.Fprintf(p.stdout, "ended %s: %s\n", what, v.Why)
+	}
+	fmt.Fprintf(p.stdout, "%d of %d are orphans\n", orphans, len(verdicts))
+	return errors.Join(failed...)
+}
+
+func (p *program) ps() *cobra.Command {
+	return &cobra.Command{
+		Use: "ps", Short: "List the tasks of this manager's jobs", Args: noArgs,
+		RunE: func(c *cobra.Command, _ []string) error {
+			cfg, _, err := p.load()
+			if err != nil {
+				return err
+			}
+			ctx, cancel := context.WithTimeout(c.Context(), operatorLimit)
+			defer cancel()
+			r, err := p.reaper(ctx, cfg)
+			if err != nil {
+				return err
+			}
+			verdicts, bad := r.Look(ctx, cfg.Reap.OlderThan.Duration)
+			if verdicts == nil && bad != nil {
+				return bad
+			}
+			table := tabwriter.NewWriter(p.stdout, 0, 0, 2, ' ', 0)
+			fmt.Fprintln(table, "JOB\tNAME\tPROJECT\tTASK\tSTATE\tAGE\tSIZE\tCAPACITY\tOWNER")
+			for _, v := range verdicts {
+				fmt.Fprintln(table, psLine(v, time.Now()))
+			}
+			return errors.Join(bad, table.Flush())
+		},
+	}
+}
+
+func psLine(v reaper.Verdict, now time.Time) string {
+	t := v.Task
+	jobID, name, project := t.Tag(taskplan.JobTag), t.Tag(taskplan.JobNameTag), t.Tag(taskplan.ProjectTag)
+	id, state, created := t.ID(), string(t.State), t.CreatedAt
+	if v.Owner != nil {
+		r := v.Owner.Record
+		jobID, name, project = fmt.Sprint(r.JobID), r.JobName, r.ProjectPath
+		if t.ARN == "" {
+			id, state, created = task.IDOf(r.TaskARN), "none", r.Created
+		}
+	}
+	size := "-"
+	if t.Size != (task.Size{}) {
+		size = t.Size.String()
+	}
+	owner := v.Why
+	if v.Orphan {
+		owner = "orphan: " + v.Why
+	}
+	return fmt.Sprintf("%s\t%s\t%s\t%s\t%s\t%s\t%s\t%s\t%s", dash(jobID), dash(name), dash(project), dash(id), state,
+		joblog.Duration(max(0, now.Sub(created))), size, dash(firstOf(t.CapacityProvider, t.LaunchType)), owner)
+}
+
+func dash(s string) string { return firstOf(s, "-") }
+
+func firstOf(a, b string) string {
+	if a != "" {
+		return a
+	}
+	return b
+}
