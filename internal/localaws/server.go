@@ -63,6 +63,11 @@ type Server struct {
 	calls    *callLog
 	bell     *bell
 
+	storage    *storage
+	logs       *logService
+	codeBuild  *codeBuild
+	codeDeploy *codeDeploy
+
 	done      chan struct{} // closed when Close begins
 	closeOnce sync.Once
 }
@@ -112,6 +117,10 @@ func Start(o Options) (*Server, error) {
 func (s *Server) addServices() error {
 	for _, add := range []func(*Server) error{
 		addSTS,
+		addS3,
+		addLogs,
+		addCodeBuild,
+		addCodeDeploy,
 	} {
 		if err := add(s); err != nil {
 			return err
