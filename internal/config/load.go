@@ -89,7 +89,12 @@ func Parse(file, text string) (Config, []Problem, error) {
 	}
 	d.meta = meta
 	d.top(&c, root)
-	d.problems = append(d.problems, validate(c, d.lines)...)
+	for _, p := range validate(c, d.lines) {
+		// What could not be decoded has its message already.
+		if !slices.ContainsFunc(d.problems, func(q Problem) bool { return q.Key == p.Key }) {
+			d.problems = append(d.problems, p)
+		}
+	}
 
 	slices.SortStableFunc(d.problems, func(a, b Problem) int { return a.Line - b.Line })
 	var warnings, mistakes []Problem
@@ -142,8 +147,8 @@ func (d *decoder) top(c *Config, root map[string]toml.Primitive) {
 			continue
 		}
 		var table map[string]toml.Primitive
-		if err := d.meta.PrimitiveDecode(root[name], &table); err != nil {
-			_, line := d.value(root[name])
+		value, line := d.value(root[name])
+		if _, isTable := value.(map[string]any); !isTable || d.meta.PrimitiveDecode(root[name], &table) != nil {
 			d.problem(line, "["+section.Name+"]", "this is a section; write [%s] on a line of its own and its keys below", section.Name)
 			continue
 		}
@@ -196,10 +201,10 @@ func (d *decoder) unknown(section string, official bool, known []Key, name strin
 	if table && section == "" {
 		message = "unknown section"
 	}
-	if near := nearest(name, candidates); near != "" {
-		message += fmt.Sprintf("; did you mean %s?", near)
-	} else if other := elsewhere(name, section); other != "" {
+	if other := elsewhere(name, section); other != "" {
 		message += fmt.Sprintf("; there is %s", other)
+	} else if near := nearest(name, candidates); near != "" {
+		message += fmt.Sprintf("; did you mean %s?", near)
 	}
 	// A section that nobody knows could be one of ours misspelt, and the
 	// limits in it would be no limits.

@@ -81,8 +81,6 @@ var rules = []rule{
 
 	{text: "capacity is unavailable", class: Capacity, meaning: "Fargate has no free capacity there",
 		hint: "add subnets of other availability zones to [Fargate] Subnet, or FARGATE to [Launch] CapacityProviders"},
-	{text: "resource:", class: Capacity, meaning: "no place has the resources that the task asks for",
-		hint: "add subnets of other availability zones to [Fargate] Subnet"},
 	{text: "insufficient free addresses", class: Capacity, meaning: "the subnet has no free IP address left",
 		hint: "add a subnet to [Fargate] Subnet; each task takes one address"},
 	{text: "configuration is above your limit", class: Permanent, meaning: "the size that the job asks for is above the account's limit",
@@ -152,6 +150,10 @@ var rules = []rule{
 	{text: "security group", class: Missing, meaning: "there is no such security group, or it is of another VPC", hint: "see [Fargate] SecurityGroup in fargate.toml"},
 	{text: "no fargate configuration exists", class: Permanent, meaning: "Fargate has no task of this CPU and memory",
 		hint: "docs/configuration.md lists the sizes"},
+
+	// Last, because messages about permissions say "on resource:" too.
+	{text: "resource:", class: Capacity, meaning: "no place has the resources that the task asks for",
+		hint: "add subnets of other availability zones to [Fargate] Subnet"},
 }
 
 func find(code, message string) rule {

@@ -4,6 +4,8 @@
 package taskplan
 
 import (
+	"crypto/sha256"
+	"encoding/hex"
 	"fmt"
 	"path"
 	"slices"
@@ -283,7 +285,8 @@ func StartedBy(c config.Config, host string) string {
 		return '_'
 	}, name)
 	if len(name) > 128 {
-		name = name[:128]
+		sum := sha256.Sum256([]byte(name))
+		name = name[:128-17] + "-" + hex.EncodeToString(sum[:8])
 	}
 	return name
 }

@@ -76,7 +76,7 @@ func (s *Stage) Run(ctx context.Context) error {
 	}, sshexec.Options{
 		ConnectTimeout: r.Run.ConnectTimeout, KeepAlive: r.Run.KeepAlive, ResumeLimit: r.Run.ResumeLimit, Grace: r.Run.KillGrace,
 		Notify: func(e sshexec.Event) { log.Warn("%s", e) },
-		Alive: s.alive,
+		Alive:  s.alive,
 	})
 	switch {
 	case err == nil && code == 0:
@@ -180,4 +180,3 @@ func (s *Stage) writeExitCode(code int) error {
 	}
 	return nil
 }
-
