@@ -10,15 +10,16 @@ import (
 	"golang.org/x/crypto/ssh"
 	"golang.org/x/sys/cpu"
 
+	"github.com/fargate-driver/fargate-driver/internal/keepalive"
 	"github.com/fargate-driver/fargate-driver/internal/wire"
 )
 
 // A Client is one live connection to a task.
 type Client struct {
-	conn    *watchedConn
+	conn    *keepalive.Conn
 	ssh     ssh.Conn
 	hostKey ssh.PublicKey
-	silence *silence
+	silence *keepalive.Watch
 }
 
 // Dial makes one attempt to connect and log in. Its errors are those of this
@@ -48,7 +49,7 @@ func dial(ctx context.Context, target Target, options Options) (*Client, error) 
 	if err != nil {
 		return nil, dialError(err)
 	}
-	client.conn = watch(raw)
+	client.conn = keepalive.NewConn(raw)
 	stop := context.AfterFunc(ctx, func() { raw.SetDeadline(time.Unix(1, 0)) })
 	connection, channels, requests, err := ssh.NewClientConn(client.conn, target.Address, config)
 	if !stop() && err == nil {
@@ -60,12 +61,12 @@ func dial(ctx context.Context, target Target, options Options) (*Client, error) 
 		if ctx.Err() != nil {
 			err = ctx.Err()
 		}
-		return nil, handshakeError(err, client.conn.greeting(), client.hostKey != nil)
+		return nil, handshakeError(err, client.conn.Greeting(), client.hostKey != nil)
 	}
 	client.ssh = connection
 	go ssh.DiscardRequests(requests)
 	go rejectChannels(channels)
-	client.silence = watchSilence(client, options.KeepAlive)
+	client.silence = keepalive.Start(client.conn, connection, options.KeepAlive)
 	return client, nil
 }
 
@@ -85,7 +86,7 @@ func (c *Client) Agent() (version string, ok bool) {
 // Close ends the connection. A script that our agent runs goes on, until the
 // agent's patience ends.
 func (c *Client) Close() error {
-	c.silence.stop()
+	c.silence.Stop()
 	return c.ssh.Close()
 }
 

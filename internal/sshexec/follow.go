@@ -88,7 +88,7 @@ var errBroken = errors.New("the connection broke")
 
 // broken prefers what the silence watch says to what the closed connection says.
 func (r *run) broken(client *Client, err error) error {
-	if lost := client.silence.stop(); lost != nil {
+	if lost := client.silence.Stop(); lost != nil {
 		return lost
 	}
 	if errors.Is(err, io.EOF) {

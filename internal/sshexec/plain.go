@@ -13,6 +13,8 @@ import (
 	"time"
 
 	"golang.org/x/crypto/ssh"
+
+	"github.com/fargate-driver/fargate-driver/internal/wire"
 )
 
 // shells is the order in which gitlab-runner's docker executor looks for one
@@ -240,7 +242,7 @@ func (s *plainSession) watchExit(requests <-chan *ssh.Request) {
 				Language   string
 			}
 			if ssh.Unmarshal(request.Payload, &status) == nil {
-				s.exit <- plainExit{code: 128 + signalNumber(status.Signal), signal: status.Signal, ok: true}
+				s.exit <- plainExit{code: 128 + wire.SignalNumber(status.Signal), signal: status.Signal, ok: true}
 			}
 			return
 		}
@@ -248,14 +250,6 @@ func (s *plainSession) watchExit(requests <-chan *ssh.Request) {
 			request.Reply(false, nil)
 		}
 	}
-}
-
-// signalNumber is Linux's number of a signal that RFC 4254 names.
-func signalNumber(name string) int {
-	return map[string]int{
-		"HUP": 1, "INT": 2, "QUIT": 3, "ILL": 4, "TRAP": 5, "ABRT": 6, "BUS": 7, "FPE": 8, "KILL": 9,
-		"USR1": 10, "SEGV": 11, "USR2": 12, "PIPE": 13, "ALRM": 14, "TERM": 15,
-	}[name]
 }
 
 // cancel ends the script's whole session from a second one, and waits for it.
