@@ -62,20 +62,37 @@ var notSectionName = regexp.MustCompile(`[^A-Za-z0-9_.-]+`)
 // returned function closes it and must be called on every way out; closing
 // twice does nothing.
 func (l *Log) Section(name, header string, collapsed bool) (end func()) {
+	endAt := l.SectionAt(name, header, collapsed, l.now())
+	return func() { endAt(l.now()) }
+}
+
+// SectionAt is Section for something that began, and ends, at a time that is
+// told: GitLab takes the duration it shows from the two.
+func (l *Log) SectionAt(name, header string, collapsed bool, start time.Time) (end func(time.Time)) {
 	name = notSectionName.ReplaceAllString(name, "_")
 	options := ""
 	if collapsed {
 		options = "[collapsed=true]"
 	}
-	fmt.Fprintf(l.w, "\x1b[0Ksection_start:%d:%s%s\r\x1b[0K%s\n", l.now().Unix(), name, options, header)
+	fmt.Fprintf(l.w, "\x1b[0Ksection_start:%d:%s%s\r\x1b[0K%s\n", start.Unix(), name, options, header)
 	closed := false
-	return func() {
+	return func(at time.Time) {
 		if closed {
 			return
 		}
 		closed = true
-		fmt.Fprintf(l.w, "\x1b[0Ksection_end:%d:%s\r\x1b[0K\n", l.now().Unix(), name)
+		fmt.Fprintf(l.w, "\x1b[0Ksection_end:%d:%s\r\x1b[0K\n", at.Unix(), name)
 	}
+}
+
+// Defuse makes the section markers of somebody else's output harmless: they
+// could close our sections, or leave one open behind which lines are hidden.
+func Defuse(text string) string {
+	if !strings.Contains(text, "section_") {
+		return text
+	}
+	text = strings.ReplaceAll(text, "section_start:", "section-start:")
+	return strings.ReplaceAll(text, "section_end:", "section-end:")
 }
 
 // Duration formats d as a person says it: 350ms, 4.2s, 21s, 3m05s, 2h04m.

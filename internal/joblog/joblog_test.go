@@ -1,6 +1,7 @@
 package joblog
 
 import (
+	"regexp"
 	"strings"
 	"testing"
 	"time"
@@ -35,6 +36,34 @@ func TestSection(t *testing.T) {
 		"\x1b[0Ksection_end:1700000000:phase_pre_build\r\x1b[0K\n"
 	if out.String() != want {
 		t.Errorf("got %q\nwant %q", out.String(), want)
+	}
+}
+
+func TestSectionAtTellsItsOwnTimes(t *testing.T) {
+	t.Parallel()
+	var out strings.Builder
+	end := New(&out, true).SectionAt("b", "Build", false, time.Unix(1700000000, 0))
+	end(time.Unix(1700000042, 0))
+	want := "\x1b[0Ksection_start:1700000000:b\r\x1b[0KBuild\n" +
+		"\x1b[0Ksection_end:1700000042:b\r\x1b[0K\n"
+	if out.String() != want {
+		t.Errorf("got %q\nwant %q", out.String(), want)
+	}
+}
+
+func TestDefuse(t *testing.T) {
+	t.Parallel()
+	marker := regexp.MustCompile(`section_(start|end):\d+:`)
+	for _, text := range []string{
+		"\x1b[0Ksection_start:1700000000:phase_BUILD[collapsed=true]\r\x1b[0KGot you",
+		"\x1b[0Ksection_end:1700000000:phase_BUILD\r\x1b[0K",
+	} {
+		if got := Defuse(text); marker.MatchString(got) {
+			t.Errorf("got %q, still a marker", got)
+		}
+	}
+	if got := Defuse("a section_name: of its own"); got != "a section_name: of its own" {
+		t.Errorf("got %q, want it as it was", got)
 	}
 }
 

@@ -1,0 +1,383 @@
+// Package follow watches a build to its end: its state, and every line of its
+// log, once, in order, to the last.
+package follow
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"math/rand/v2"
+	"time"
+
+	"github.com/aws/aws-sdk-go-v2/aws"
+	"github.com/aws/aws-sdk-go-v2/service/cloudwatchlogs"
+	"github.com/aws/aws-sdk-go-v2/service/codebuild"
+	"golang.org/x/time/rate"
+
+	"github.com/fargate-driver/fargate-driver/internal/codebuild/apierror"
+	"github.com/fargate-driver/fargate-driver/internal/codebuild/build"
+	"github.com/fargate-driver/fargate-driver/internal/joblog"
+)
+
+// Mode is how much of the build's log is shown.
+type Mode string
+
+const (
+	Full   Mode = "full"   // all of it
+	Phases Mode = "phases" // only a line for each phase
+	Failed Mode = "failed" // its end, when the build has failed
+	Off    Mode = "off"    // nothing, and CloudWatch is never asked
+)
+
+// Options says what to show and how often to ask.
+type Options struct {
+	Mode Mode // empty means Full
+	// MaxBytes bounds what is shown of the log: beyond it only the end is. 0
+	// means no bound. gitlab-runner itself cuts a job's log at output_limit
+	// (4 MiB), which would hide the summary.
+	MaxBytes int64
+	Pace     Pace
+}
+
+// Pace is how often and how long to ask. A zero field means its default.
+type Pace struct {
+	// BuildMin and BuildMax bound the time between two looks at the build's
+	// state: 2 s and 10 s.
+	BuildMin, BuildMax time.Duration
+	// LogMin and LogMax bound the time between two looks at a log in which
+	// there was nothing new: 1 s and 5 s.
+	LogMin, LogMax time.Duration
+	// Grace is how long the log must be quiet after the build's end to count as
+	// complete where its last line cannot be told: 10 s. CloudWatch shows an
+	// event some seconds after it was written.
+	Grace time.Duration
+	// Settle is the same where the last phase was seen to end: 3 s.
+	Settle time.Duration
+	// Lost is how long AWS may be out of reach: 10 minutes.
+	Lost time.Duration
+	// Heartbeat is after how much silence a line shows that we are alive: 60 s.
+	Heartbeat time.Duration
+}
+
+func (p Pace) withDefaults() Pace {
+	for _, d := range []struct {
+		field *time.Duration
+		value time.Duration
+	}{
+		{&p.BuildMin, 2 * time.Second}, {&p.BuildMax, 10 * time.Second},
+		{&p.LogMin, time.Second}, {&p.LogMax, 5 * time.Second},
+		{&p.Grace, 10 * time.Second}, {&p.Settle, 3 * time.Second},
+		{&p.Lost, 10 * time.Minute}, {&p.Heartbeat, time.Minute},
+	} {
+		if *d.field == 0 {
+			*d.field = d.value
+		}
+	}
+	return p
+}
+
+// All calls of a follower together: CloudWatch allows an account 10
+// GetLogEvents a second, and many jobs follow their builds at once. The burst
+// lets a long log that waits be fetched without a pause.
+const (
+	callsPerSecond = 4
+	callsBurst     = 20
+)
+
+// ErrLost means that the state of the build can no longer be learnt.
+var ErrLost = errors.New("contact with the build is lost")
+
+// Follower follows one build. It is not for concurrent use.
+type Follower struct {
+	cfg     aws.Config
+	builds  *codebuild.Client
+	logs    *cloudwatchlogs.Client
+	say     *joblog.Log
+	options Options
+	pace    Pace
+	limiter *rate.Limiter
+	print   *printer
+
+	id        string
+	build     build.Build
+	seen      time.Time // when the build's state was last learnt
+	ended     time.Time // when its end was first seen
+	trouble   bool      // AWS did not answer the last time
+	printed   int       // phases told
+	stream    stream
+	lastSpoke time.Time
+}
+
+// New returns a Follower that writes to out.
+func New(cfg aws.Config, out io.Writer, say *joblog.Log, o Options) *Follower {
+	if o.Mode == "" {
+		o.Mode = Full
+	}
+	return &Follower{
+		cfg:     cfg,
+		builds:  codebuild.NewFromConfig(cfg),
+		logs:    cloudwatchlogs.NewFromConfig(cfg),
+		say:     say,
+		options: o,
+		pace:    o.Pace.withDefaults(),
+		limiter: rate.NewLimiter(callsPerSecond, callsBurst),
+		print:   newPrinter(out, say, o),
+	}
+}
+
+// Result is what was seen of a build.
+type Result struct {
+	Build build.Build
+	Tail  []string // the last lines of its log
+	Lines int64    // of the log
+	// Incomplete says why not all of the log was shown; empty if it was.
+	Incomplete string
+}
+
+// Follow returns when the build has ended and its log is complete. When ctx
+// ends first it returns the context's cause, and may be called again for the
+// same build to go on where it was. An error that is ErrLost means that the
+// build may still run.
+func (f *Follower) Follow(ctx context.Context, id string) (Result, error) {
+	if f.id != id {
+		f.begin(id)
+	}
+	buildWait, logWait := f.pace.BuildMin, f.pace.LogMin
+	var buildAt, logAt time.Time // when to ask again
+	for {
+		if now := time.Now(); !now.Before(buildAt) && f.ended.IsZero() {
+			changed, err := f.look(ctx)
+			if err != nil {
+				return f.result(), err
+			}
+			buildWait = next(buildWait, changed, f.pace.BuildMin, f.pace.BuildMax)
+			buildAt = time.Now().Add(jitter(buildWait))
+			if !f.ended.IsZero() {
+				logAt = time.Time{} // the rest of the log, at once
+			}
+		}
+		if now := time.Now(); f.wantsLog() && !now.Before(logAt) {
+			n, err := f.drain(ctx)
+			if err != nil {
+				return f.result(), err
+			}
+			if f.print.sawEnd() {
+				buildWait = f.pace.BuildMin
+				buildAt = earlier(buildAt, time.Now().Add(f.pace.BuildMin/4))
+			}
+			logWait = next(logWait, n > 0, f.pace.LogMin, f.pace.LogMax)
+			if !f.ended.IsZero() {
+				logWait = f.pace.LogMin
+			}
+			logAt = time.Now().Add(jitter(logWait))
+		}
+		f.heartbeat()
+		if f.complete(time.Now()) {
+			if retried := f.build.Next; retried != "" && f.build.Status != build.Succeeded {
+				f.print.finish(true, f.build.Log.URL)
+				f.say.Warn("The build ended as %s, and CodeBuild builds it again: %s", f.build.Status, retried)
+				f.begin(retried)
+				buildAt, logAt = time.Time{}, time.Time{}
+				continue
+			}
+			f.print.finish(f.build.Status != build.Succeeded, f.build.Log.URL)
+			return f.result(), nil
+		}
+		if err := f.rest(ctx, buildAt, logAt); err != nil {
+			return f.result(), err
+		}
+	}
+}
+
+// Close ends what is open in the output; for the ways out that come before
+// the build's end.
+func (f *Follower) Close() { f.print.finish(true, f.build.Log.URL) }
+
+func (f *Follower) begin(id string) {
+	f.id, f.build = id, build.Build{ID: id}
+	f.seen, f.ended, f.printed = time.Now(), time.Time{}, 0
+	f.stream = stream{}
+	f.lastSpoke = time.Now()
+}
+
+// next adapts a waiting time: short while things change, longer in silence.
+func next(wait time.Duration, changed bool, least, most time.Duration) time.Duration {
+	if changed {
+		return least
+	}
+	return min(wait*3/2, most)
+}
+
+// jitter spreads a waiting time by a fifth to both sides, so that many jobs
+// do not ask in step.
+func jitter(d time.Duration) time.Duration {
+	return d*4/5 + rand.N(d*2/5+1)
+}
+
+func earlier(a, b time.Time) time.Time {
+	if b.Before(a) {
+		return b
+	}
+	return a
+}
+
+// rest waits until something is to be asked again.
+func (f *Follower) rest(ctx context.Context, buildAt, logAt time.Time) error {
+	var until time.Time
+	switch {
+	case !f.wantsLog():
+		until = buildAt
+	case !f.ended.IsZero():
+		until = logAt
+	default:
+		until = earlier(buildAt, logAt)
+	}
+	select {
+	case <-ctx.Done():
+		return context.Cause(ctx)
+	case <-time.After(time.Until(until)):
+		return nil
+	}
+}
+
+// look learns the build's state, and tells whether it has changed.
+func (f *Follower) look(ctx context.Context) (changed bool, err error) {
+	if err := f.limiter.Wait(ctx); err != nil {
+		return false, context.Cause(ctx)
+	}
+	out, err := f.builds.BatchGetBuilds(ctx, &codebuild.BatchGetBuildsInput{Ids: []string{f.id}})
+	if err == nil && len(out.Builds) == 0 {
+		// Builds are found a moment after they were started.
+		err = fmt.Errorf("there is no build %s", f.id)
+	}
+	if err != nil {
+		return false, f.failed(ctx, err)
+	}
+	if f.trouble {
+		f.say.Info("AWS answers again.")
+		f.trouble = false
+	}
+	now := time.Now()
+	before := f.build
+	f.seen, f.build = now, build.From(&out.Builds[0])
+	if f.build.Complete && f.ended.IsZero() {
+		f.ended = now
+	}
+	f.tellPhases()
+	return before.Phase != f.build.Phase || before.Status != f.build.Status, nil
+}
+
+// failed decides about an error of BatchGetBuilds: nil means to go on.
+func (f *Follower) failed(ctx context.Context, err error) error {
+	if ctx.Err() != nil {
+		return context.Cause(ctx)
+	}
+	kind := apierror.Of(err)
+	if kind == apierror.Expired {
+		apierror.Renew(f.cfg)
+	}
+	if !apierror.Passing(err) || time.Since(f.seen) > f.pace.Lost {
+		hint := ""
+		if kind == apierror.Denied {
+			hint = "; the job's role needs codebuild:BatchGetBuilds on the project"
+		}
+		return fmt.Errorf("%w: looking at build %s: %w%s", ErrLost, f.id, apierror.Plain(err), hint)
+	}
+	if !f.trouble && kind != apierror.Throttled {
+		f.say.Warn("AWS does not answer (%v); trying on for %s.", apierror.Plain(err), joblog.Duration(f.pace.Lost))
+		f.trouble = true
+		f.lastSpoke = time.Now()
+	}
+	return nil
+}
+
+// wantsLog tells whether there is a log to read.
+func (f *Follower) wantsLog() bool {
+	return f.options.Mode != Off && f.options.Mode != Phases && !f.build.Log.Disabled && f.build.Log.Known() && !f.stream.givenUp
+}
+
+// complete tells whether the build has ended and nothing more of its log can
+// be expected.
+func (f *Follower) complete(now time.Time) bool {
+	if f.ended.IsZero() {
+		return false
+	}
+	if !f.wantsLog() {
+		return true
+	}
+	if !f.stream.caughtUp.After(f.ended) {
+		// Not read since the end; a log that does not answer is not waited for
+		// for ever, the build's status stands.
+		if now.Sub(f.ended) > 3*f.pace.Grace {
+			f.stream.giveUp("CloudWatch did not answer")
+		}
+		return f.stream.givenUp
+	}
+	quiet := now.Sub(later(f.ended, f.stream.lastEvent))
+	switch f.print.lastPhase(f.build) {
+	case certain:
+		return true
+	case likely:
+		return quiet >= f.pace.Settle
+	}
+	if quiet >= f.pace.Grace && f.stream.missing {
+		f.stream.giveUp("the log stream " + f.build.Log.Group + " " + f.build.Log.Stream + " does not exist")
+	}
+	return quiet >= f.pace.Grace
+}
+
+func later(a, b time.Time) time.Time {
+	if b.After(a) {
+		return b
+	}
+	return a
+}
+
+func (f *Follower) result() Result {
+	return Result{Build: f.build, Tail: f.print.tail.lines(), Lines: f.print.count, Incomplete: f.stream.reason}
+}
+
+// tellPhases writes a line for each phase that has ended outside of the log:
+// all of them in the mode for that, else those before the container runs.
+func (f *Follower) tellPhases() {
+	for ; f.printed < len(f.build.Phases); f.printed++ {
+		p := f.build.Phases[f.printed]
+		if p.Ended.IsZero() || p.Status == "" || p.Status == build.InProgress {
+			return
+		}
+		before := p.Name == "SUBMITTED" || p.Name == "QUEUED" || p.Name == "PROVISIONING"
+		if f.options.Mode == Off || (f.options.Mode != Phases && !before) || p.Name == "SUBMITTED" {
+			continue
+		}
+		line := fmt.Sprintf("%-16s %-9s %s", p.Name, p.Status, joblog.Duration(p.Ended.Sub(p.Started)))
+		if p.Status != build.Succeeded {
+			f.say.Error("%s", line)
+		} else {
+			f.say.Info("%s", line)
+		}
+		f.lastSpoke = time.Now()
+	}
+}
+
+// heartbeat writes a line in a long silence, for the person who waits and
+// because only a write can show that nobody reads any more.
+func (f *Follower) heartbeat() {
+	now := time.Now()
+	if f.print.wrote.After(f.lastSpoke) {
+		f.lastSpoke = f.print.wrote
+	}
+	if now.Sub(f.lastSpoke) < f.pace.Heartbeat {
+		return
+	}
+	phase := f.build.Phase
+	if phase == "" {
+		phase = "SUBMITTED"
+	}
+	since := ""
+	if !f.build.Started.IsZero() {
+		since = " after " + joblog.Duration(now.Sub(f.build.Started))
+	}
+	f.print.interject(func() { f.say.Info("... still in %s%s", phase, since) })
+	f.lastSpoke = now
+}

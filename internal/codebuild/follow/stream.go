@@ -1,0 +1,83 @@
+package follow
+
+import (
+	"context"
+	"time"
+
+	"github.com/aws/aws-sdk-go-v2/aws"
+	"github.com/aws/aws-sdk-go-v2/service/cloudwatchlogs"
+
+	"github.com/fargate-driver/fargate-driver/internal/codebuild/apierror"
+)
+
+// stream is how far a build's log has been read. The position is CloudWatch's
+// own token: a position by time would lose or repeat events of the same
+// millisecond.
+type stream struct {
+	token     *string
+	lastEvent time.Time // when an event was last received
+	caughtUp  time.Time // when all there was had been received
+	missing   bool      // it does not exist (yet)
+	givenUp   bool
+	reason    string // why
+}
+
+func (s *stream) giveUp(reason string) {
+	s.givenUp, s.reason = true, reason
+}
+
+// drain reads what there is, page after page. A page may be short or empty
+// with more to come; the end is reached when CloudWatch gives the token back
+// that it was asked with. It returns the number of events.
+func (f *Follower) drain(ctx context.Context) (int, error) {
+	total := 0
+	for {
+		if err := f.limiter.Wait(ctx); err != nil {
+			return total, context.Cause(ctx)
+		}
+		asked := time.Now()
+		out, err := f.logs.GetLogEvents(ctx, &cloudwatchlogs.GetLogEventsInput{
+			LogGroupName:  aws.String(f.build.Log.Group),
+			LogStreamName: aws.String(f.build.Log.Stream),
+			StartFromHead: aws.Bool(true),
+			NextToken:     f.stream.token,
+		})
+		if err != nil {
+			return total, f.logFailed(ctx, err, asked)
+		}
+		f.stream.missing = false
+		for i := range out.Events {
+			f.print.event(aws.ToString(out.Events[i].Message), time.UnixMilli(aws.ToInt64(out.Events[i].Timestamp)))
+		}
+		if n := len(out.Events); n > 0 {
+			total += n
+			f.stream.lastEvent = time.Now()
+			f.print.flush()
+		}
+		same := f.stream.token != nil && aws.ToString(out.NextForwardToken) == *f.stream.token
+		f.stream.token = out.NextForwardToken
+		if same {
+			f.stream.caughtUp = asked
+			return total, nil
+		}
+	}
+}
+
+// logFailed decides about an error of GetLogEvents: nil means to go on. The
+// log is not the build: what cannot be read is told, and the build's own
+// status decides.
+func (f *Follower) logFailed(ctx context.Context, err error, asked time.Time) error {
+	if ctx.Err() != nil {
+		return context.Cause(ctx)
+	}
+	switch apierror.Of(err) {
+	case apierror.Expired:
+		apierror.Renew(f.cfg)
+	case apierror.Missing:
+		f.stream.missing, f.stream.caughtUp = true, asked
+	case apierror.Denied, apierror.Refused:
+		f.stream.giveUp(apierror.Words(err))
+		f.say.Warn("The build's log cannot be shown (%v); the job's role needs logs:GetLogEvents on the log group %s.", apierror.Plain(err), f.build.Log.Group)
+	}
+	return nil
+}
