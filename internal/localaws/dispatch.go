@@ -11,8 +11,6 @@ import (
 	"io"
 	"net/http"
 	"net/url"
-	"reflect"
-	"slices"
 	"strings"
 	"time"
 )
@@ -197,7 +195,7 @@ func (s *Server) perform(r *http.Request, req request, w http.ResponseWriter) er
 		return err
 	}
 	// What was begun is finished, as at AWS, even if the client has gone.
-	ctx := context.WithoutCancel(r.Context())
+	ctx := context.WithValue(context.WithoutCancel(r.Context()), faultKey{}, fault)
 	if !fault.afterwards() {
 		return req.do(ctx, w)
 	}
@@ -237,23 +235,9 @@ func decodeStrictly(body []byte, in any) error {
 		return nil
 	}
 	if _, name, found := strings.Cut(err.Error(), "unknown field "); found {
-		return refuse("InvalidParameterException", "Unknown parameter in input: %s, must be one of: %s",
-			name, strings.Join(memberNames(in), ", "))
+		return refuse("InvalidParameterException", "Unknown parameter in input: %s", name)
 	}
 	return refuse("SerializationException", "%v", err)
-}
-
-// memberNames lists the members of a call's input, for the message that says
-// which of them there are.
-func memberNames(in any) []string {
-	t := reflect.TypeOf(in).Elem()
-	var names []string
-	for i := range t.NumField() {
-		name, _, _ := strings.Cut(t.Field(i).Tag.Get("json"), ",")
-		names = append(names, name)
-	}
-	slices.Sort(names)
-	return names
 }
 
 func requestID() string {

@@ -27,6 +27,19 @@ const (
 	Delayed FaultKind = "delayed"
 )
 
+// faultKey finds, in the context of an operation, the fault that its call was
+// hit by. A service has kinds of its own, which it acts upon itself.
+type faultKey struct{}
+
+// ordered returns the fault that this call was hit by if it is of this kind.
+func ordered(ctx context.Context, kind FaultKind) *OrderedFault {
+	f, _ := ctx.Value(faultKey{}).(*OrderedFault)
+	if f == nil || f.Kind != kind {
+		return nil
+	}
+	return f
+}
+
 // Fault is an order that some call shall fail.
 type Fault struct {
 	// Service and Operation say which calls, as "ecs" and "RunTask". Empty
@@ -47,8 +60,10 @@ type Fault struct {
 	Code    string `json:"code,omitempty"`
 	Message string `json:"message,omitempty"`
 	Status  int    `json:"status,omitempty"`
-	// Delay is the waiting time of Delayed.
+	// Delay is the waiting time of Delayed, and the age that Lagging is about.
 	Delay time.Duration `json:"delay,omitempty"`
+	// ExitCode is the exit code of ExitAtOnce.
+	ExitCode int `json:"exitCode,omitempty"`
 }
 
 // OrderedFault is a Fault in force. Its methods may be used from any goroutine.
@@ -138,6 +153,9 @@ func (f *OrderedFault) before(ctx context.Context, closing <-chan struct{}) erro
 		case <-time.After(f.Delay):
 		case <-closing:
 		}
+	case Unanswered, HangAfter: // hit when the work is done
+	default:
+		f.hit()
 	}
 	return nil
 }
@@ -211,6 +229,7 @@ func (l *faultList) add(f Fault) *OrderedFault {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	l.lastID++
+	f.Operation = cmp.Or(f.Operation, operationOf(f.Kind))
 	o := &OrderedFault{Fault: f, id: l.lastID, list: l, reached: make(chan struct{}), released: make(chan struct{})}
 	l.faults = append(l.faults, o)
 	return o

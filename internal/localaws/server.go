@@ -40,8 +40,25 @@ type Options struct {
 	Region string
 	// NoThrottle switches AWS's token buckets off.
 	NoThrottle bool
+	// Delays is how long an ECS task stays in each phase.
+	Delays Delays
+	// StopTimeout is the time between SIGTERM and SIGKILL where a container
+	// definition has no stopTimeout. Zero means Fargate's 30 s.
+	StopTimeout time.Duration
+	// VCPUs is the account's quota of vCPUs that run at once. Zero means no limit.
+	VCPUs int
+	// Images says what an image's own entry point is, by the image's name, for
+	// container definitions that have no entryPoint. An image is never pulled.
+	Images map[string]Image
+	// Subnets, SecurityGroups and Roles are the identifiers that exist. Empty
+	// means SubnetA to SubnetC, SecurityGroup and SecurityGroup2, and no role.
+	Subnets, SecurityGroups, Roles []string
+	// Path is the PATH of the containers. Empty means the usual directories.
+	Path string
 	// Log receives a line for every call; nil means no lines.
 	Log io.Writer
+
+	untagged bool // see spawner
 }
 
 // Server is a running stand-in.
@@ -62,6 +79,8 @@ type Server struct {
 	faults   *faultList
 	calls    *callLog
 	bell     *bell
+	ecs      *ecsService
+	vpc      *vpc
 
 	storage    *storage
 	logs       *logService
@@ -88,6 +107,7 @@ func Start(o Options) (*Server, error) {
 		control:  http.NewServeMux(),
 		throttle: newThrottle(!o.NoThrottle),
 		bell:     newBell(),
+		vpc:      newVPC(o),
 		done:     make(chan struct{}),
 	}
 	s.faults = &faultList{bell: s.bell}
@@ -116,6 +136,9 @@ func Start(o Options) (*Server, error) {
 // addServices is the table of what the stand-in answers: a file per service.
 func (s *Server) addServices() error {
 	for _, add := range []func(*Server) error{
+		addECS,
+		addEC2,
+		addIAM,
 		addSTS,
 		addS3,
 		addLogs,
