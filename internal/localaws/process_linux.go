@@ -137,6 +137,7 @@ func (p *process) kill() {
 	}
 	p.tree.dead = true
 	defer p.tree.tag.drop()
+	p.tree.freeze()
 	pause := time.Millisecond
 	for deadline := time.Now().Add(10 * time.Second); time.Now().Before(deadline); {
 		alive := p.tree.members()
@@ -160,6 +161,27 @@ type processTree struct {
 	mu    sync.Mutex
 	dead  bool // all were killed; what has their numbers now is not ours
 	known map[kin]bool
+	// sessions are those that they made: who is in one is of the family.
+	sessions map[int]bool
+}
+
+// freeze stops the processes where they are, until there are no new ones: one
+// that is killed later than its child could otherwise start another, which then
+// has no kin. Tagged processes need none.
+func (t *processTree) freeze() {
+	if t.tag != nil {
+		return
+	}
+	stopped := map[int]bool{}
+	for found := true; found; {
+		found = false
+		for _, pid := range t.members() {
+			if !stopped[pid] {
+				stopped[pid], found = true, true
+				unix.Kill(pid, unix.SIGSTOP)
+			}
+		}
+	}
 }
 
 // remember keeps who belongs to the container now, for when their parents are
@@ -185,12 +207,12 @@ func (t *processTree) members() []int {
 		return tagged(t.tag.name)
 	}
 	if t.known == nil {
-		t.known = map[kin]bool{}
+		t.known, t.sessions = map[kin]bool{}, map[int]bool{t.root: true}
 	}
 	all := processes()
 	mine := map[int]bool{}
 	for pid, s := range all {
-		mine[pid] = t.known[kin{pid, s.began}] || s.session == t.root || hasMarker(pid, t.marker)
+		mine[pid] = t.known[kin{pid, s.began}] || t.sessions[s.session] || hasMarker(pid, t.marker)
 	}
 	// A parent has not always the smaller number: go on until no more are found.
 	for found := true; found; {
@@ -205,6 +227,7 @@ func (t *processTree) members() []int {
 	for pid, s := range all {
 		if mine[pid] {
 			t.known[kin{pid, s.began}] = true
+			t.sessions[s.session] = true
 			alive = append(alive, pid)
 		}
 	}
