@@ -68,6 +68,11 @@ func again(environ []string, hidden map[string]string) error {
 		return fmt.Errorf("writing the settings to a pipe: %w", err)
 	}
 	env := append(WithoutSecrets(environ), envSettings+"="+strconv.Itoa(pipe[0]))
+	// By its name, so that ps does not show a process called exe; a file that
+	// was replaced meanwhile is still found through /proc.
+	if path, err := os.Executable(); err == nil {
+		unix.Exec(path, os.Args, env)
+	}
 	return fmt.Errorf("starting anew without the settings in the environment: %w", unix.Exec("/proc/self/exe", os.Args, env))
 }
 

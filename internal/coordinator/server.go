@@ -18,10 +18,10 @@ const (
 	handshakeLimit = 20 * time.Second
 	// maxHandshakes is how many strangers may stand at the door at once; who
 	// comes then is turned away. The security group lets only the manager in.
-	maxHandshakes = 16
+	maxHandshakes = 64
 	// maxConnections bounds those who are in: a driver needs one, and another
-	// while it comes back or somebody attaches.
-	maxConnections = 32
+	// while it comes back or somebody attaches. Each costs some 50 KiB.
+	maxConnections = 256
 	// maxChannels bounds what runs over one connection, as sshd's MaxSessions.
 	maxChannels = 10
 	// defaultSilence is for drivers that do not say; see wire.Request.

@@ -14,10 +14,10 @@ const (
 	// memorySize is how much of a log stays in memory: more than a connection
 	// has under way (a window of 2 MiB would be more than the agent's whole
 	// memory is worth), so that a script with a reader never touches the disk.
-	memorySize = 1 << 20
+	memorySize = 512 << 10
 	// reserve is room beyond the limits for notices and the exit code, which
 	// must not wait for a reader. A log has a handful of them.
-	reserve = 64 << 10
+	reserve = 16 << 10
 	// chunkSize is the most that a reader takes at once.
 	chunkSize = 128 << 10
 )
