@@ -2,7 +2,9 @@ package localaws
 
 import (
 	"encoding/json"
+	"fmt"
 	"net/http"
+	"slices"
 	"strconv"
 )
 
@@ -25,8 +27,8 @@ func (s *Server) addControl() {
 			http.Error(w, "reading the fault: "+err.Error(), http.StatusBadRequest)
 			return
 		}
-		if !f.Kind.known() {
-			http.Error(w, "reading the fault: kind is none of refused, unanswered, hang-before, hang-after, delayed", http.StatusBadRequest)
+		if !slices.Contains(FaultKinds(), f.Kind) {
+			http.Error(w, fmt.Sprintf("reading the fault: there is no kind %q; there are %v", f.Kind, FaultKinds()), http.StatusBadRequest)
 			return
 		}
 		writeJSON(w, http.StatusOK, describedFault{ID: s.Fault(f).ID(), Fault: f})
@@ -49,12 +51,12 @@ func (s *Server) addControl() {
 	})
 }
 
-func (k FaultKind) known() bool {
-	switch k {
-	case Refused, Unanswered, HangBefore, HangAfter, Delayed:
-		return true
+// FaultKinds returns every kind of failure that can be ordered.
+func FaultKinds() []FaultKind {
+	return []FaultKind{
+		Refused, Unanswered, HangBefore, HangAfter, Delayed,
+		CapacityUnavailable, VCPUQuota, RunFailure, PullFailure, InitFailure, Stuck, ExitAtOnce, Missing, Lagging,
 	}
-	return false
 }
 
 // describedFault is a fault as the control interface shows it.
