@@ -73,6 +73,9 @@ func (p *preparation) intend(token string, place fargate.Place) error {
 func (p *preparation) start(ctx context.Context, place fargate.Place) (task.Task, error) {
 	t, err := p.ECS.RunTask(ctx, p.plan.Spec, place, p.rec.ClientToken)
 	if err != nil {
+		if fargate.Refused(err) {
+			p.rec.Ended = err.Error() // nothing was started, so nothing is to be looked for
+		}
 		return task.Task{}, err
 	}
 	p.rec.TaskARN, p.rec.Provider = t.ARN, t.CapacityProvider

@@ -59,6 +59,20 @@ func ClassOf(err error) Class {
 	return Permanent
 }
 
+// Refused says that AWS has refused a call for certain. After any other failure
+// it may have acted all the same: an answer was lost, or came for a repetition.
+func Refused(err error) bool {
+	var f *Failure
+	if !errors.As(err, &f) {
+		return false
+	}
+	switch f.Class {
+	case Permanent, Permission, Missing, Capacity, Quota:
+		return true
+	}
+	return false
+}
+
 // rule recognises a failure by AWS's error code, a part of its message, or
 // both. The first rule that fits decides.
 type rule struct {
