@@ -1,0 +1,191 @@
+package codebuild
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"time"
+
+	"github.com/fargate-driver/fargate-driver/internal/codebuild/archive"
+	"github.com/fargate-driver/fargate-driver/internal/codebuild/build"
+	"github.com/fargate-driver/fargate-driver/internal/codebuild/follow"
+	"github.com/fargate-driver/fargate-driver/internal/codebuild/report"
+	"github.com/fargate-driver/fargate-driver/internal/codebuild/start"
+	"github.com/fargate-driver/fargate-driver/internal/codebuild/upload"
+	"github.com/fargate-driver/fargate-driver/internal/joblog"
+)
+
+// BuildOptions says what to build and how.
+type BuildOptions struct {
+	// Archive is the source. NoSource builds what the project itself names.
+	Archive  archive.Options
+	NoSource bool
+	// MustExist are paths of the context that the build cannot do without.
+	MustExist []string
+	Level     int // of compression, 0 to 9
+	// LargeContext is from where on the largest files are listed; 0: never.
+	LargeContext int64
+	ListLargest  bool
+
+	Bucket      string
+	Prefix      string
+	BucketOwner string
+	KMSKey      string
+	// NoReuse uploads under a key of its own, whatever is there.
+	NoReuse bool
+
+	Request         start.Request
+	WaitForCapacity time.Duration
+
+	Follow follow.Options
+
+	DotenvFile      string
+	AnnotationsFile string
+	StateDir        string // keeps the build's id for `stop`; empty: nowhere
+
+	// Pause replaces the first wait for capacity, for tests.
+	Pause time.Duration
+}
+
+// Build uploads the source, starts the build and follows it to its end.
+func (b *Bridge) Build(ctx context.Context, o BuildOptions) error {
+	if err := o.Request.Check(); err != nil {
+		return usage(err)
+	}
+	if !o.NoSource {
+		object, err := b.source(ctx, o)
+		if err != nil {
+			return notBegun(err)
+		}
+		o.Request.SourceLocation, o.Request.SourceVersion = object.Location(), object.VersionID
+	}
+	starter := start.New(b.cfg, b.say)
+	starter.WaitForCapacity = o.WaitForCapacity
+	if o.Pause > 0 {
+		starter.Pause = o.Pause
+	}
+	started, err := starter.Start(ctx, o.Request)
+	if err != nil {
+		return notBegun(err)
+	}
+	forget, err := saveState(o.StateDir, State{BuildID: started.ID, Region: b.cfg.Region})
+	if err != nil {
+		b.say.Warn("The build's id could not be kept for `codebuild-bridge stop`: %v", err)
+	}
+	b.say.Info("Build %s is started: %s", started.ID, started.ConsoleURL())
+	return b.finish(ctx, started, o, forget)
+}
+
+// finish follows a build that was started, and stops it if we have to end
+// before it does.
+func (b *Bridge) finish(ctx context.Context, started build.Build, o BuildOptions, forget func()) error {
+	follower := follow.New(b.cfg, b.out, b.say, o.Follow)
+	result, err := follower.Follow(ctx, started.ID)
+	code := report.ExitCode(result.Build.Status)
+	switch {
+	case err == nil:
+	case errors.Is(err, follow.ErrLost):
+		follower.Close()
+		code = report.ExitLost
+		b.say.Error("%v", err)
+		b.stopBuild(ctx, result.Build.ID)
+	default: // the context has ended
+		code = report.ExitStopped
+		if errors.Is(err, ErrDeadline) {
+			code = report.ExitTimedOut
+		}
+		follower.Close()
+		b.say.Warn("Stopping the build: %v.", err)
+		if b.stopBuild(ctx, result.Build.ID) {
+			// What it still has to say is shown for a moment.
+			last, cancel := context.WithTimeout(context.WithoutCancel(ctx), afterStop)
+			if after, err := follower.Follow(last, result.Build.ID); err == nil || after.Build.Complete {
+				result = after
+			}
+			cancel()
+			follower.Close()
+		}
+	}
+	if result.Build.Complete {
+		forget()
+	}
+	if result.Build.ARN == "" {
+		result.Build = started // never seen since it was started
+	}
+	report.Summary(b.say, result.Build, result.Tail, result.Incomplete, b.now())
+	if err := b.reports(result.Build, o); err != nil {
+		b.say.Error("%v", err)
+		if code == report.ExitSucceeded {
+			code = report.ExitUsage // a later job would miss what it was promised
+		}
+	}
+	if code == report.ExitSucceeded {
+		return nil
+	}
+	return &ExitError{Code: code}
+}
+
+// afterStop is for seeing a stopped build end, before the job is killed.
+const afterStop = 8 * time.Second
+
+func (b *Bridge) reports(result build.Build, o BuildOptions) error {
+	var failed []error
+	if o.DotenvFile != "" {
+		leftOut, err := report.Dotenv(o.DotenvFile, report.Variables(result))
+		failed = append(failed, err)
+		for _, name := range leftOut {
+			b.say.Warn("%s is not in the dotenv report: GitLab takes one line without spaces around it, 5 KB in all.", name)
+		}
+	}
+	if o.AnnotationsFile != "" {
+		failed = append(failed, report.Annotations(o.AnnotationsFile, result))
+	}
+	return errors.Join(failed...)
+}
+
+// source puts the source on S3.
+func (b *Bridge) source(ctx context.Context, o BuildOptions) (upload.Object, error) {
+	begun := b.now()
+	tree, err := archive.Scan(ctx, o.Archive)
+	if err != nil {
+		return upload.Object{}, err
+	}
+	for _, warning := range tree.Warnings {
+		b.say.Warn("%s", warning)
+	}
+	for _, name := range o.MustExist {
+		if !slices.ContainsFunc(tree.Entries, func(e archive.Entry) bool { return e.Name == name }) {
+			return upload.Object{}, fmt.Errorf("reading the context directory: there is no %q in %q; paths are relative to --context", name, o.Archive.Dir)
+		}
+	}
+	if o.ListLargest || (o.LargeContext > 0 && tree.Bytes > o.LargeContext) {
+		b.say.Warn("The context is %s in %d files; the largest are:", size(tree.Bytes), tree.Files())
+		for _, e := range tree.Largest(10) {
+			b.say.Info("  %10s  %s", size(e.Size), e.Name)
+		}
+		b.say.Info("What a build does not need goes into .dockerignore.")
+	}
+	digest, err := tree.Digest(ctx)
+	if err != nil {
+		return upload.Object{}, err
+	}
+	key := o.Prefix + "/" + digest + ".zip"
+	if o.NoReuse {
+		key = o.Prefix + "/" + digest + "-" + unique() + ".zip"
+	}
+	place := upload.Place{Bucket: o.Bucket, Key: key, Owner: o.BucketOwner, KMSKey: o.KMSKey}
+	p := b.newProgress(tree.Bytes)
+	object, err := upload.New(b.cfg).Source(ctx, place, digest, p.writer(tree.WriteZip, o.Level))
+	p.end()
+	if err != nil {
+		return upload.Object{}, err
+	}
+	took := joblog.Duration(b.now().Sub(begun))
+	if object.Reused {
+		b.say.Info("Source: %d files, %s, unchanged since an earlier build (%s)", tree.Files(), size(tree.Bytes), took)
+	} else {
+		b.say.Info("Source: %d files, %s, uploaded as %s (%s)", tree.Files(), size(tree.Bytes), size(object.Size), took)
+	}
+	return object, nil
+}

@@ -1,0 +1,96 @@
+// Package publish follows the CodeDeploy deployment that an uploaded artifact
+// triggers: something behind the bucket, a function of the receiving account
+// for one, makes a deployment of each artifact from its metadata.
+package publish
+
+import (
+	"time"
+
+	"github.com/aws/aws-sdk-go-v2/aws"
+	"github.com/aws/aws-sdk-go-v2/service/codedeploy/types"
+)
+
+// The metadata of an artifact: which application and deployment group it is
+// for. S3 shows them as x-amz-meta-application-name and
+// x-amz-meta-deploymentgroup-name.
+const (
+	MetadataApplication = "application-name"
+	MetadataGroup       = "deploymentgroup-name"
+)
+
+// Deployment is where a deployment has got to.
+type Deployment struct {
+	ID         string
+	Status     string // Created, Queued, InProgress, Baking, Ready, Succeeded, Failed, Stopped
+	Created    time.Time
+	Message    string // why it failed
+	Code       string
+	RollbackBy string // the deployment that rolls it back
+}
+
+// Ended tells whether the status is final.
+func (d Deployment) Ended() bool {
+	return d.Status == string(types.DeploymentStatusSucceeded) ||
+		d.Status == string(types.DeploymentStatusFailed) || d.Status == string(types.DeploymentStatusStopped)
+}
+
+// Succeeded tells whether it ended well and stays.
+func (d Deployment) Succeeded() bool {
+	return d.Status == string(types.DeploymentStatusSucceeded) && d.RollbackBy == ""
+}
+
+func from(info *types.DeploymentInfo) Deployment {
+	d := Deployment{
+		ID:      aws.ToString(info.DeploymentId),
+		Status:  string(info.Status),
+		Created: aws.ToTime(info.CreateTime),
+	}
+	if e := info.ErrorInformation; e != nil {
+		d.Code, d.Message = string(e.Code), aws.ToString(e.Message)
+	}
+	if r := info.RollbackInfo; r != nil {
+		d.RollbackBy = aws.ToString(r.RollbackDeploymentId)
+	}
+	return d
+}
+
+// target is an instance, an ECS service or a function that is deployed to.
+type target struct {
+	id     string
+	events []event
+}
+
+// event is a step on a target.
+type event struct {
+	name, status string
+	took         time.Duration
+	problem      string // of a failed one: script and message
+	log          string // the end of what the script wrote
+}
+
+func targetFrom(t types.DeploymentTarget) target {
+	var out target
+	var events []types.LifecycleEvent
+	switch {
+	case t.InstanceTarget != nil:
+		out.id, events = aws.ToString(t.InstanceTarget.TargetId), t.InstanceTarget.LifecycleEvents
+	case t.EcsTarget != nil:
+		out.id, events = aws.ToString(t.EcsTarget.TargetId), t.EcsTarget.LifecycleEvents
+	case t.LambdaTarget != nil:
+		out.id, events = aws.ToString(t.LambdaTarget.TargetId), t.LambdaTarget.LifecycleEvents
+	}
+	for _, e := range events {
+		ev := event{name: aws.ToString(e.LifecycleEventName), status: string(e.Status)}
+		if e.StartTime != nil && e.EndTime != nil {
+			ev.took = e.EndTime.Sub(*e.StartTime)
+		}
+		if d := e.Diagnostics; d != nil {
+			ev.problem, ev.log = aws.ToString(d.Message), aws.ToString(d.LogTail)
+			if ev.problem == "" {
+				ev.problem = string(d.ErrorCode)
+			}
+		}
+		out.events = append(out.events, ev)
+	}
+	return out
+}
