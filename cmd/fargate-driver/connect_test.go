@@ -52,12 +52,9 @@ func TestOpenSSHHostKeyIsPinned(t *testing.T) {
 	w.sshd()
 	j := w.job()
 	j.stage("prepare").want(t, succeeded)
-	name := filepath.Join(w.dir, "records", w.records()[0])
-	for _, file := range w.records() {
-		if strings.HasSuffix(file, ".json") {
-			name = filepath.Join(w.dir, "records", file)
-		}
-	}
+	names, err := filepath.Glob(filepath.Join(w.dir, "records", "*.json"))
+	must(t, err)
+	name := names[0]
 	data, err := os.ReadFile(name)
 	if err != nil {
 		t.Fatal(err)

@@ -51,15 +51,17 @@ func (e *Executor) Prepare(ctx context.Context) error {
 	limited, cancel := context.WithTimeout(ctx, e.Config.Launch.Deadline.Duration)
 	defer cancel()
 	t, err := p.launch(limited)
+	if err == nil {
+		took := time.Since(p.started)
+		e.JobLog.Good("Task %s is ready after %s%s", t.ID(), joblog.Duration(took), p.whereTheTimeWent(ctx, t))
+	}
+	if ctx.Err() != nil {
+		err = fmt.Errorf("preparing the task: %w", context.Cause(ctx))
+	}
 	if err != nil {
 		p.undo(ctx)
-		if ctx.Err() != nil {
-			return fmt.Errorf("preparing the task: %w", context.Cause(ctx))
-		}
-		return err
 	}
-	e.JobLog.Good("Task %s is ready after %s%s", t.ID(), joblog.Duration(time.Since(p.started)), p.whereTheTimeWent(ctx, t))
-	return nil
+	return err
 }
 
 // newPreparation decides everything that needs no call.
