@@ -34,11 +34,11 @@ type Fargate struct {
 	SecurityGroup  Strings `doc:"Security group id, or up to five. The manager must reach the SSH port through it. Empty: the VPC's default group." example:"sg-0123abcd"`
 	TaskDefinition string  `doc:"Task definition of a job's task: family, family:revision or ARN. It needs a container named ci-coordinator. May be left out only if each job names its own." example:"ci-job:7"`
 
-	EnablePublicIP       bool   `default:"false" doc:"Give the task a public IP address. Needed in a public subnet, which has no other way out." example:"true"`
-	UsePublicIP          bool   `default:"false" doc:"Connect to the public address instead of the private one. Needs EnablePublicIP, and ec2:DescribeNetworkInterfaces for the manager." example:"true"`
-	PlatformVersion      string `default:"LATEST" doc:"Fargate platform version." example:"1.4.0"`
-	EnableExecuteCommand bool   `default:"false" doc:"Turn on ECS Exec for the task; its task role then needs the ssmmessages permissions." example:"true"`
-	PropagateTags        bool   `default:"false" doc:"Copy the task definition's tags to the task." example:"true"`
+	EnablePublicIP       bool        `default:"false" doc:"Give the task a public IP address. Needed in a public subnet, which has no other way out." example:"true"`
+	UsePublicIP          bool        `default:"false" doc:"Connect to the public address instead of the private one. Needs EnablePublicIP, and ec2:DescribeNetworkInterfaces for the manager." example:"true"`
+	PlatformVersion      string      `default:"LATEST" doc:"Fargate platform version." example:"1.4.0"`
+	EnableExecuteCommand bool        `default:"false" doc:"Turn on ECS Exec for the task; its task role then needs the ssmmessages permissions." example:"true"`
+	PropagateTags        Propagation `default:"false" doc:"Copy the task definition's tags to the task: true or false, or ECS's words for it, \"TASK_DEFINITION\" and \"NONE\"." example:"true"`
 }
 
 // TaskMetadata is where task records are kept.
@@ -107,6 +107,10 @@ type Reap struct {
 
 // Strings is one string or an array of them.
 type Strings []string
+
+// Propagation is a switch that versions of the official driver's file may
+// write in ECS's words instead.
+type Propagation bool
 
 // Duration is a time.Duration written as 90s, 10m or 1h30m.
 type Duration struct{ time.Duration }

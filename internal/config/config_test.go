@@ -46,6 +46,16 @@ func TestOfficialDriversFileLoadsUnchanged(t *testing.T) {
 	}
 }
 
+func TestPropagateTagsInECSsWords(t *testing.T) {
+	t.Parallel()
+	for text, want := range map[string]Propagation{"true": true, `"TASK_DEFINITION"`: true, "false": false, `"NONE"`: false} {
+		c, _, err := Parse("f", replace("UsePublicIP = true", "PropagateTags = "+text))
+		if err != nil || c.Fargate.PropagateTags != want {
+			t.Errorf("%s: %v, %v", text, c.Fargate.PropagateTags, err)
+		}
+	}
+}
+
 // replace edits the official file, so that each case shows one change.
 func replace(old, new string) string { return strings.Replace(official, old, new, 1) }
 
@@ -66,6 +76,7 @@ func TestMistakesNameTheirPlaceAndTheCure(t *testing.T) {
 		"relative directory":        {replace("/opt/gitlab-runner/metadata", "metadata"), []string{"line 15", "absolute path"}},
 		"unknown log level":         {replace(`LogLevel = "info"`, `LogLevel = "loud"`), []string{"line 1", `"loud" is not known; use debug`}},
 		"public IP without one":     {replace("EnablePublicIP = true", "EnablePublicIP = false"), []string{"line 11", "needs EnablePublicIP"}},
+		"propagation":               {replace("EnablePublicIP = true", "EnablePublicIP = true\nPropagateTags = \"SERVICE\""), []string{"line 11", "TASK_DEFINITION"}},
 		"set twice":                 {replace("cluster =", "Cluster = \"a\"\n  cluster ="), []string{"set twice"}},
 		"unknown key of our own":    {official + "[Jobs]\nMaxCpus = 4096\n", []string{"line 21", "[Jobs] MaxCpus", "did you mean MaxCPU?"}},
 		"unknown section":           {official + "[Job]\nMaxCPU = 4096\n", []string{"line 20", "[Job]", "unknown section", "did you mean Jobs?"}},

@@ -244,6 +244,15 @@ func (d *decoder) set(to reflect.Value, value any) string {
 			return fmt.Sprintf("wants true or false without quotes, not %s", describe(value))
 		}
 		to.SetBool(b)
+	case Propagation:
+		switch value {
+		case true, "TASK_DEFINITION":
+			to.SetBool(true)
+		case false, "NONE", "":
+			to.SetBool(false)
+		default:
+			return fmt.Sprintf("wants true, false, \"TASK_DEFINITION\" or \"NONE\", not %s", describe(value))
+		}
 	case int:
 		n, ok := value.(int64)
 		if !ok {

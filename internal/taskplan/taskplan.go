@@ -66,7 +66,7 @@ func Make(c config.Config, j job.Job, id Identity, avoidSpot bool) (Plan, error)
 		EphemeralStorage:     c.Launch.EphemeralStorage,
 		TaskRole:             c.Launch.TaskRole,
 		StartedBy:            StartedBy(c, id.Host),
-		PropagateTags:        c.Fargate.PropagateTags,
+		PropagateTags:        bool(c.Fargate.PropagateTags),
 		EnableExecuteCommand: c.Fargate.EnableExecuteCommand,
 		Environment:          environment(c, j, id),
 		Tags:                 tags(c, j),
