@@ -57,6 +57,8 @@ func literal(value any) string {
 		return "{ " + strings.Join(all, ", ") + " }"
 	case bool:
 		return strconv.FormatBool(v)
+	case Propagation:
+		return strconv.FormatBool(bool(v))
 	case int:
 		return strconv.Itoa(v)
 	}

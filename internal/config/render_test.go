@@ -56,6 +56,8 @@ func different(t *testing.T, k Key, v reflect.Value) {
 		v.SetString("x-" + k.Name)
 	case bool:
 		v.SetBool(!v.Bool())
+	case Propagation:
+		v.SetBool(!v.Bool())
 	case int:
 		v.SetInt(v.Int() + 3)
 	case Strings:
