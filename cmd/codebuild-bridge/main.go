@@ -8,6 +8,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"log"
 	"os"
 	"os/signal"
 	"strings"
@@ -23,6 +24,9 @@ import (
 var version = "dev"
 
 func main() {
+	// The SDK's upload writes about its own failures to the standard logger; we
+	// tell them in our own words.
+	log.SetOutput(io.Discard)
 	// A reader that goes away must not kill us before the build is stopped.
 	signal.Ignore(syscall.SIGPIPE)
 	ctx, cancel := context.WithCancelCause(context.Background())

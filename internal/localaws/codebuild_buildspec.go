@@ -31,6 +31,14 @@ type buildspec struct {
 	} `yaml:"phases"`
 }
 
+// shell is what runs the commands.
+func (s *buildspec) shell() string {
+	if s.Env.Shell == "bash" {
+		return "bash"
+	}
+	return "/bin/sh"
+}
+
 // download unpacks the source and reads the buildspec.
 func (b *build) download(spec *buildspec) outcome {
 	failed := func(code, format string, args ...any) outcome {
@@ -136,7 +144,7 @@ func (b *build) variables(spec *buildspec, src string) []string {
 		path = b.plan.Path + ":" + path
 	}
 	env := []string{
-		"PATH=" + filepath.Join(s.dir, "bin") + ":" + path, "HOME=" + b.dir, "CI=true",
+		"PATH=" + filepath.Join(s.dir, "bin") + ":" + path, "HOME=" + b.dir, "TMPDIR=" + b.dir,
 		"CODEBUILD_BUILD_ID=" + b.ID, "CODEBUILD_BUILD_ARN=" + b.ARN,
 		"CODEBUILD_BUILD_NUMBER=" + strconv.FormatInt(b.BuildNumber, 10),
 		"CODEBUILD_SRC_DIR=" + src, "CODEBUILD_LOG_PATH=" + b.uuid,
@@ -206,15 +214,11 @@ func (b *build) script(spec *buildspec, phase string, commands []string) outcome
 		fmt.Fprintf(&text, "%s\n", command)
 		fmt.Fprintf(&text, "localaws_code=$?; [ $localaws_code = 0 ] || exit $localaws_code\n")
 	}
-	shell := "/bin/sh"
-	if spec.Env.Shell == "bash" {
-		shell = "bash"
-	}
 	file := filepath.Join(state, "script")
 	if err := os.WriteFile(file, []byte(text.String()), 0o600); err != nil {
 		return outcome{status: "FAULT", code: "INTERNAL_ERROR", message: err.Error()}
 	}
-	cmd := exec.Command(shell, file)
+	cmd := exec.Command(spec.shell(), file)
 	cmd.Env = append(append([]string{}, b.environment...), "LOCALAWS_STATE="+state)
 	err := b.runLogged(cmd)
 	if err == nil {
@@ -274,8 +278,9 @@ func (b *build) exported(spec *buildspec) []envVar {
 		values[name] = value
 	}
 	if file := filepath.Join(b.dir, "state", "env"); fileExists(file) {
-		cmd := exec.Command("/bin/sh", "-c", `. "$1"; env -0`, "sh", file)
-		cmd.Env = []string{}
+		// The same shell: each writes its variables in its own way.
+		cmd := exec.Command(spec.shell(), "-c", `set -a; . "$1"; env -0`, "sh", file)
+		cmd.Env = b.environment
 		if out, err := cmd.Output(); err == nil {
 			for v := range strings.SplitSeq(string(out), "\x00") {
 				name, value, _ := strings.Cut(v, "=")

@@ -85,6 +85,10 @@ const (
 	callsBurst     = 20
 )
 
+// attempts of one call: we ask again anyway, and while one call is being
+// repeated for a minute the other is not made at all.
+const attempts = 2
+
 // ErrLost means that the state of the build can no longer be learnt.
 var ErrLost = errors.New("contact with the build is lost")
 
@@ -116,8 +120,8 @@ func New(cfg aws.Config, out io.Writer, say *joblog.Log, o Options) *Follower {
 	}
 	return &Follower{
 		cfg:     cfg,
-		builds:  codebuild.NewFromConfig(cfg),
-		logs:    cloudwatchlogs.NewFromConfig(cfg),
+		builds:  codebuild.NewFromConfig(cfg, func(o *codebuild.Options) { o.RetryMaxAttempts = attempts }),
+		logs:    cloudwatchlogs.NewFromConfig(cfg, func(o *cloudwatchlogs.Options) { o.RetryMaxAttempts = attempts }),
 		say:     say,
 		options: o,
 		pace:    o.Pace.withDefaults(),

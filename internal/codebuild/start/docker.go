@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"regexp"
+	"slices"
 	"strings"
 
 	"gopkg.in/yaml.v3"
@@ -56,7 +57,7 @@ func (d Docker) Buildspec() (string, error) {
 		// The default driver can neither export a cache to a registry nor build
 		// for several platforms.
 		"docker buildx create --name codebuild-bridge --driver docker-container --use")
-	digest := "IMAGE_DIGEST=$(sed -n " + quote(digestPattern) + " /tmp/codebuild-bridge.json)"
+	digest := "IMAGE_DIGEST=$(sed -n " + quote(digestPattern) + " " + metadataFile + ")"
 	repository := repository(d.Tags[0])
 	build := []string{
 		d.command(),
@@ -139,7 +140,7 @@ func (d Docker) command() string {
 		directory = "."
 	}
 	words := []string{"docker", "buildx", "build", "--progress=plain", "--provenance=false",
-		"--metadata-file", "/tmp/codebuild-bridge.json", "--file", file}
+		"--file", file}
 	add := func(flag string, values ...string) {
 		for _, v := range values {
 			words = append(words, flag, v)
@@ -168,8 +169,12 @@ func (d Docker) command() string {
 	for i, word := range words {
 		words[i] = quote(word)
 	}
-	return strings.Join(words, " ")
+	return strings.Join(slices.Insert(words, 3, "--metadata-file", metadataFile), " ")
 }
+
+// metadataFile is where docker tells the digest; it is outside of the source,
+// which a Dockerfile may copy whole.
+const metadataFile = `"${TMPDIR:-/tmp}/codebuild-bridge.json"`
 
 var plainWord = regexp.MustCompile(`^[A-Za-z0-9_@%+=:,./-]+$`)
 

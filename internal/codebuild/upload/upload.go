@@ -70,12 +70,26 @@ type Uploader struct {
 // New returns an Uploader.
 func New(cfg aws.Config) *Uploader {
 	client := s3.NewFromConfig(cfg)
-	return &Uploader{client, transfermanager.New(client, func(o *transfermanager.Options) {
+	return &Uploader{client, transfermanager.New(knownUploads{client}, func(o *transfermanager.Options) {
 		o.PartSizeBytes = partSize
 		o.MultipartUploadThreshold = partSize
 		o.Concurrency = concurrency
 		o.FailTimeout = abortTime
 	})}
+}
+
+// knownUploads begins multipart uploads without regard to a context that ends
+// meanwhile: an upload whose id we never learn cannot be taken back.
+type knownUploads struct{ *s3.Client }
+
+// createLimit bounds the call that begins an upload.
+const createLimit = 30 * time.Second
+
+// CreateMultipartUpload begins an upload.
+func (k knownUploads) CreateMultipartUpload(ctx context.Context, in *s3.CreateMultipartUploadInput, opts ...func(*s3.Options)) (*s3.CreateMultipartUploadOutput, error) {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), createLimit)
+	defer cancel()
+	return k.Client.CreateMultipartUpload(ctx, in, opts...)
 }
 
 // Writer writes an archive; it must not write after an error.
@@ -129,6 +143,9 @@ func (u *Uploader) head(ctx context.Context, p Place, digest string) (Object, st
 		switch apierror.Of(err) {
 		case apierror.Missing, apierror.Denied:
 			return Object{}, absent, nil
+		}
+		if cause := context.Cause(ctx); cause != nil {
+			err = cause
 		}
 		return Object{}, absent, explain(p, err)
 	}

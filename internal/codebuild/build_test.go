@@ -1,0 +1,348 @@
+package codebuild_test
+
+import (
+	"context"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/fargate-driver/fargate-driver/internal/codebuild"
+	"github.com/fargate-driver/fargate-driver/internal/codebuild/archive"
+	"github.com/fargate-driver/fargate-driver/internal/codebuild/start"
+	"github.com/fargate-driver/fargate-driver/internal/localaws"
+)
+
+func TestSucceeded(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, "Dockerfile", "FROM scratch\n", "main.go", "package main\n")
+	docker := start.Docker{Tags: []string{"123456789012.dkr.ecr.eu-central-1.amazonaws.com/app:v1"}}
+	text, err := docker.Buildspec()
+	if err != nil {
+		t.Fatal(err)
+	}
+	w.options.Request.BuildspecText = text
+	w.options.DotenvFile = filepath.Join(t.TempDir(), "build.env")
+	w.options.AnnotationsFile = filepath.Join(t.TempDir(), "links.json")
+	w.options.StateDir = filepath.Join(t.TempDir(), "state")
+	w.want(0, "Source: 2 files", "Login Succeeded", "pushing 123456789012.dkr.ecr", "SUCCEEDED", "IMAGE_DIGEST=sha256:")
+	w.wantSections(5)
+
+	dotenv, err := os.ReadFile(w.options.DotenvFile)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, want := range []string{
+		"CODEBUILD_BUILD_ID=docker-build:", "CODEBUILD_BUILD_NUMBER=1\n", "CODEBUILD_BUILD_STATUS=SUCCEEDED\n",
+		"IMAGE_URI=123456789012.dkr.ecr.eu-central-1.amazonaws.com/app:v1\n", "IMAGE_DIGEST=sha256:",
+		"IMAGE_REF=123456789012.dkr.ecr.eu-central-1.amazonaws.com/app@sha256:",
+	} {
+		if !strings.Contains(string(dotenv), want) {
+			t.Errorf("the dotenv report has no %q:\n%s", want, dotenv)
+		}
+	}
+	if links, err := os.ReadFile(w.options.AnnotationsFile); err != nil || !strings.Contains(string(links), "CloudWatch log") {
+		t.Errorf("got annotations %s %v", links, err)
+	}
+	if left, err := codebuild.Saved(w.options.StateDir); len(left) != 0 || err != nil {
+		t.Errorf("got %v %v, want no state of a build that has ended", left, err)
+	}
+}
+
+func TestEachStatusHasItsExitCode(t *testing.T) {
+	t.Parallel()
+	tests := []struct {
+		name  string
+		spec  string
+		plan  localaws.BuildPlan
+		code  int
+		words []string
+	}{
+		{"FAILED", commands("echo before", "make it-all", "echo after"), localaws.BuildPlan{}, 1,
+			[]string{"Failed phase:   BUILD (FAILED)", "Failed command: make it-all", "COMMAND_EXECUTION_ERROR"}},
+		{"FAULT", commands("true"), localaws.BuildPlan{Fault: "PROVISIONING"}, 3,
+			[]string{"Failed phase:   PROVISIONING (FAULT)", "INTERNAL_SERVICE_ERROR"}},
+		{"TIMED_OUT", commands("sleep 60"), localaws.BuildPlan{Minute: time.Millisecond}, 4,
+			[]string{"TIMED_OUT", "BUILD_TIMED_OUT"}},
+		{"pull failure", commands("true"), localaws.BuildPlan{PullFailure: true}, 1,
+			[]string{"BUILD_CONTAINER_UNABLE_TO_PULL_IMAGE", "What to do:", "SERVICE_ROLE"}},
+		{"no buildspec", "", localaws.BuildPlan{}, 1, []string{"DOWNLOAD_SOURCE", "YAML_FILE_ERROR", "The buildspec is not in the uploaded source"}},
+		{"not YAML", "version: 0.2\n  phases: [", localaws.BuildPlan{}, 1, []string{"YAML_FILE_ERROR", "check its YAML"}},
+		{"Docker Hub's limit", commands("echo 'toomanyrequests: You have reached your pull rate limit'; exit 1"), localaws.BuildPlan{}, 1,
+			[]string{"What to do:", "Docker Hub limits pulls"}},
+	}
+	for _, test := range tests {
+		t.Run(test.name, func(t *testing.T) {
+			t.Parallel()
+			w := newWorld(t, "a", "")
+			if test.spec != "" {
+				if err := os.WriteFile(filepath.Join(w.dir, "buildspec.yml"), []byte(test.spec), 0o644); err != nil {
+					t.Fatal(err)
+				}
+			}
+			w.aws.PlanBuilds(test.plan)
+			w.want(test.code, test.words...)
+			if strings.Contains(w.log.String(), "\nafter\n") {
+				t.Error("a command ran after the one that failed")
+			}
+		})
+	}
+}
+
+func TestStoppedBySomebody(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, "buildspec.yml", commands("echo begun; sleep 60"))
+	go func() {
+		if err := w.aws.Wait(t.Context(), func() bool { b := w.aws.Builds(); return len(b) == 1 && b[0].Phase == "BUILD" }); err != nil {
+			return
+		}
+		other := codebuild.New(w.cfg, codebuild.Options{Out: &syncBuffer{}})
+		if err := other.Stop(t.Context(), "", w.aws.Builds()[0].ID); err != nil {
+			t.Error(err)
+		}
+	}()
+	w.want(5, "STOPPED")
+}
+
+func TestWrongSettings(t *testing.T) {
+	t.Parallel()
+	tests := []struct {
+		name   string
+		change func(w *world)
+		want   string
+	}{
+		{"no such project", func(w *world) { w.options.Request.Project = "none" }, "Project cannot be found"},
+		{"no such bucket", func(w *world) { w.options.Bucket = "none-here" }, "there is no such bucket"},
+		{"no such directory", func(w *world) { w.options.Archive.Dir = filepath.Join(w.dir, "none") }, "no such file or directory"},
+		{"no Dockerfile", func(w *world) { w.options.MustExist = []string{"Dockerfile"} }, `there is no "Dockerfile"`},
+		{"another region", func(w *world) {
+			if err := w.aws.CreateBucket(localaws.SourceBucket, localaws.Bucket{Region: "us-west-2"}); err != nil {
+				w.t.Error(err)
+			}
+		}, "in another region"},
+		{"override of nothing known", func(w *world) { w.options.Request.OverrideJSON = `{"imageOverrride": "x"}` }, "imageOverrride"},
+		{"reserved variable", func(w *world) {
+			w.options.Request.OverrideJSON = `{"environmentVariablesOverride": [{"name": "CODEBUILD_X", "value": "1"}]}`
+		}, "reserved"},
+	}
+	for _, test := range tests {
+		t.Run(test.name, func(t *testing.T) {
+			t.Parallel()
+			w := newWorld(t, "buildspec.yml", commands("true"))
+			test.change(w)
+			w.want(2, test.want)
+			if n := len(w.aws.Builds()); n != 0 {
+				t.Errorf("got %d builds, want none", n)
+			}
+		})
+	}
+}
+
+func TestAccessDeniedNamesThePermission(t *testing.T) {
+	t.Parallel()
+	tests := []struct {
+		service, operation string
+		code               int
+		words              []string
+	}{
+		{"s3", "HeadObject", 0, []string{"SUCCEEDED"}}, // as S3 says it of a missing key
+		{"s3", "PutObject", 2, []string{"s3:PutObject"}},
+		{"codebuild", "StartBuild", 2, []string{"codebuild:StartBuild", "--buildspec"}},
+		{"codebuild", "BatchGetBuilds", 7, []string{"codebuild:BatchGetBuilds", "is stopped"}},
+		{"logs", "GetLogEvents", 0, []string{"logs:GetLogEvents", "not complete", "SUCCEEDED"}},
+	}
+	for _, test := range tests {
+		t.Run(test.operation, func(t *testing.T) {
+			t.Parallel()
+			w := newWorld(t, "buildspec.yml", commands("sleep 0.1"))
+			w.options.Request.Buildspec = "buildspec.yml"
+			status := 400
+			if test.service == "s3" {
+				status = 403
+			}
+			w.aws.Fault(localaws.Fault{Service: test.service, Operation: test.operation, Count: -1, Kind: localaws.Refused, Code: "AccessDenied", Status: status})
+			w.want(test.code, test.words...)
+			w.noBuildGoesOn()
+		})
+	}
+}
+
+func TestThrottlingIsSurvived(t *testing.T) {
+	t.Parallel()
+	for _, operation := range []string{"s3:HeadObject", "s3:PutObject", "codebuild:StartBuild", "codebuild:BatchGetBuilds", "logs:GetLogEvents"} {
+		t.Run(operation, func(t *testing.T) {
+			t.Parallel()
+			w := newWorld(t, "buildspec.yml", commands("echo the line"))
+			w.cfg.RetryMaxAttempts = 3
+			service, name, _ := strings.Cut(operation, ":")
+			f := localaws.Fault{Service: service, Operation: name, Count: 2, Kind: localaws.Refused, Code: "ThrottlingException"}
+			if service == "s3" {
+				f.Code, f.Status = "SlowDown", 503
+			}
+			w.aws.Fault(f)
+			w.want(0, "\nthe line\n", "SUCCEEDED")
+		})
+	}
+}
+
+// A lost answer to StartBuild must not start two builds.
+func TestUnansweredStart(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, "buildspec.yml", commands("true"))
+	w.aws.Fault(localaws.Fault{Service: "codebuild", Operation: "StartBuild", Count: 3, Kind: localaws.Unanswered})
+	w.want(0, "SUCCEEDED")
+	if n := len(w.aws.Builds()); n != 1 {
+		t.Errorf("got %d builds, want 1", n)
+	}
+}
+
+func TestAccountLimit(t *testing.T) {
+	t.Parallel()
+	t.Run("waited for", func(t *testing.T) {
+		t.Parallel()
+		w := newWorld(t, "buildspec.yml", commands("true"))
+		w.options.WaitForCapacity, w.options.Pause = time.Minute, 10*time.Millisecond
+		w.aws.Fault(localaws.Fault{Service: "codebuild", Operation: "StartBuild", Count: 3, Kind: localaws.Refused,
+			Code: "AccountLimitExceededException", Message: "Cannot have more than 1 builds in queue for the account"})
+		w.want(0, "no free build", "SUCCEEDED")
+	})
+	t.Run("given up", func(t *testing.T) {
+		t.Parallel()
+		w := newWorld(t, "buildspec.yml", commands("true"))
+		w.options.WaitForCapacity, w.options.Pause = 50*time.Millisecond, 10*time.Millisecond
+		w.aws.Fault(localaws.Fault{Service: "codebuild", Operation: "StartBuild", Count: -1, Kind: localaws.Refused, Code: "AccountLimitExceededException"})
+		w.want(6, "--wait-for-capacity")
+	})
+}
+
+func TestAWSDownBeforeTheBuild(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, "buildspec.yml", commands("true"))
+	w.aws.Fault(localaws.Fault{Service: "s3", Operation: "PutObject", Count: -1, Kind: localaws.Refused, Code: "InternalError", Status: 500})
+	w.want(6, "uploading the archive")
+}
+
+// Without asking for it, a project's own retries are switched off; with it,
+// the last build counts.
+func TestAutoRetries(t *testing.T) {
+	t.Parallel()
+	flaky := commands(`[ -n "$SECOND" ] || { echo first; exit 1; }`)
+	t.Run("off", func(t *testing.T) {
+		t.Parallel()
+		w := newWorld(t, "buildspec.yml", flaky)
+		w.aws.AddProject(localaws.Project{Name: localaws.ProjectName, AutoRetryLimit: 2})
+		w.want(1, "FAILED")
+		if n := len(w.aws.Builds()); n != 1 {
+			t.Errorf("got %d builds, want 1", n)
+		}
+	})
+	t.Run("followed", func(t *testing.T) {
+		t.Parallel()
+		w := newWorld(t, "buildspec.yml", commands("exit 1"))
+		w.options.Request.AutoRetries = 2
+		w.want(1, "builds it again")
+		if n := len(w.aws.Builds()); n != 3 {
+			t.Errorf("got %d builds, want 3", n)
+		}
+		if n := strings.Count(w.log.String(), "Running command exit 1"); n != 3 {
+			t.Errorf("got %d logs, want 3", n)
+		}
+	})
+}
+
+func TestLostContact(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, "buildspec.yml", commands("sleep 60"))
+	w.options.Follow.Pace.Lost = 2 * time.Second
+	w.aws.Fault(localaws.Fault{Service: "codebuild", Operation: "BatchGetBuilds", Skip: 1, Count: -1, Kind: localaws.Refused, Code: "InternalFailure", Status: 500})
+	w.want(7, "AWS does not answer", "contact with the build is lost", "is stopped")
+	w.noBuildGoesOn()
+}
+
+func TestExpiredCredentialsAreSurvived(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, "buildspec.yml", commands("sleep 0.3; echo the end"))
+	for _, operation := range []string{"BatchGetBuilds", "GetLogEvents", "StartBuild"} {
+		w.aws.Fault(localaws.Fault{Operation: operation, Kind: localaws.Refused, Code: "ExpiredTokenException"})
+	}
+	w.want(0, "\nthe end\n", "SUCCEEDED")
+}
+
+func TestChangedSourceIsAnotherObject(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, "buildspec.yml", commands("cat a"), "a", "one\n")
+	w.want(0, "uploaded as", "\none\n")
+	w.want(0, "unchanged since an earlier build")
+	if err := os.WriteFile(filepath.Join(w.dir, "a"), []byte("two\n"), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	w.want(0, "\ntwo\n")
+	if n := len(w.aws.Objects(localaws.SourceBucket)); n != 2 {
+		t.Errorf("got %d objects, want 2", n)
+	}
+}
+
+// The whole way of a tree: modes and links come out of the build's side as they
+// went in.
+func TestModesAndLinksArrive(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, "buildspec.yml", commands("./run.sh", "readlink link", "[ ! -x plain ]"), "plain", "")
+	if err := os.WriteFile(filepath.Join(w.dir, "run.sh"), []byte("#!/bin/sh\necho it runs\n"), 0o755); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.Symlink("run.sh", filepath.Join(w.dir, "link")); err != nil {
+		t.Fatal(err)
+	}
+	w.want(0, "\nit runs\n", "\nrun.sh\n")
+}
+
+func TestLargeContextIsExplained(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, "buildspec.yml", commands("true"), "models/weights.bin", strings.Repeat("x", 5000), "a", "1")
+	w.options.LargeContext = 1000
+	w.want(0, "the largest are:", "5 kB  models/weights.bin", ".dockerignore")
+}
+
+func TestEnvironmentArrives(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, "buildspec.yml", commands(`echo "[$PLAIN] [$FROM_STORE] [$CI_COMMIT_SHA] [${CI_JOB_TOKEN-unset}]"`))
+	list, _, err := start.Environment(start.EnvironmentOptions{
+		Set: []string{"PLAIN=a b", "FROM_STORE=ssm:/app/key"},
+		Job: map[string]string{"CI_COMMIT_SHA": "abc", "CI_JOB_TOKEN": "secret"},
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	w.options.Request.Environment = list
+	w.want(0, "[a b] [value-of:/app/key] [abc] [unset]")
+}
+
+func TestDeadlineStopsTheBuild(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, "buildspec.yml", commands("echo begun; sleep 60"))
+	ctx, cancel := context.WithCancelCause(t.Context())
+	go func() {
+		if w.aws.Wait(ctx, func() bool { return strings.Contains(w.log.String(), "\nbegun\n") || logShown(w) }) == nil {
+			cancel(codebuild.ErrDeadline)
+		}
+	}()
+	if code := w.build(ctx); code != 4 {
+		t.Errorf("got exit code %d, want 4", code)
+	}
+	w.wantLog("the job's time is nearly up", "is stopped")
+	w.noBuildGoesOn()
+}
+
+func logShown(w *world) bool { return len(w.aws.Calls("GetLogEvents")) > 3 }
+
+func TestFollowedSymlinks(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, "buildspec.yml", commands("cat app/shared/lib"), "shared/lib", "the lib\n", "app/x", "")
+	if err := os.Symlink("../shared", filepath.Join(w.dir, "app", "shared")); err != nil {
+		t.Fatal(err)
+	}
+	w.options.Archive = archive.Options{Dir: w.dir, Symlinks: archive.FollowSymlinks}
+	w.want(0, fmt.Sprintln("\nthe lib"))
+}

@@ -1,0 +1,180 @@
+package codebuild_test
+
+import (
+	"context"
+	"fmt"
+	"math/rand/v2"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/fargate-driver/fargate-driver/internal/codebuild"
+	"github.com/fargate-driver/fargate-driver/internal/localaws"
+)
+
+// big is a source that is uploaded in several parts.
+func (w *world) big() {
+	w.t.Helper()
+	noise := make([]byte, 20<<20)
+	rand.NewChaCha8([32]byte{3}).Read(noise)
+	if err := os.WriteFile(filepath.Join(w.dir, "noise"), noise, 0o644); err != nil {
+		w.t.Fatal(err)
+	}
+}
+
+// Told to stop at any step, the bridge leaves no build and no half upload.
+func TestCancelledAtEachStep(t *testing.T) {
+	t.Parallel()
+	for _, kind := range []localaws.FaultKind{localaws.HangBefore, localaws.HangAfter} {
+		for _, step := range []struct {
+			operation string
+			skip      int
+			big       bool
+		}{
+			{operation: "s3:HeadObject"},
+			{operation: "s3:PutObject"},
+			{operation: "s3:CreateMultipartUpload", big: true},
+			{operation: "s3:UploadPart", big: true},
+			{operation: "s3:CompleteMultipartUpload", big: true},
+			{operation: "codebuild:StartBuild"},
+			{operation: "codebuild:BatchGetBuilds"},
+			{operation: "codebuild:BatchGetBuilds", skip: 2},
+			{operation: "logs:GetLogEvents"},
+			{operation: "logs:GetLogEvents", skip: 2},
+		} {
+			t.Run(fmt.Sprintf("%s %s %d", step.operation, kind, step.skip), func(t *testing.T) {
+				t.Parallel()
+				w := newWorld(t, "buildspec.yml", commands("echo begun; sleep 60"))
+				if step.big {
+					w.big()
+				}
+				service, operation, _ := strings.Cut(step.operation, ":")
+				hang := w.aws.Fault(localaws.Fault{Service: service, Operation: operation, Skip: step.skip, Kind: kind})
+				ctx, cancel := context.WithCancelCause(t.Context())
+				go func() {
+					<-hang.Reached()
+					cancel(fmt.Errorf("%w by SIGTERM", codebuild.ErrStop))
+					if operation == "StartBuild" || operation == "CreateMultipartUpload" {
+						// They are not cut off: their answers name what is to be undone.
+						hang.Release()
+					}
+				}()
+				if code := w.build(ctx); code != 5 {
+					t.Errorf("got exit code %d, want 5:\n%s", code, w.log)
+				}
+				w.wantLog("told to stop by SIGTERM")
+				w.noBuildGoesOn()
+				w.wantClosedSections()
+				if operation == "StartBuild" && len(w.aws.Builds()) == 1 {
+					w.wantLog("is stopped")
+				}
+			})
+		}
+	}
+}
+
+func (w *world) wantClosedSections() {
+	w.t.Helper()
+	log := w.log.String()
+	if starts, ends := strings.Count(log, "section_start:"), strings.Count(log, "section_end:"); starts != ends {
+		w.t.Errorf("%d sections are opened and %d closed:\n%s", starts, ends, log)
+	}
+}
+
+func TestCancelledWhileQueued(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, "buildspec.yml", commands("true"))
+	hold := make(chan struct{})
+	defer close(hold)
+	w.aws.PlanBuilds(localaws.BuildPlan{Hold: hold})
+	ctx, cancel := context.WithCancelCause(t.Context())
+	go func() {
+		if w.aws.WaitCalls(ctx, "BatchGetBuilds", 3) == nil {
+			cancel(codebuild.ErrStop)
+		}
+	}()
+	if code := w.build(ctx); code != 5 {
+		t.Errorf("got exit code %d, want 5", code)
+	}
+	w.wantLog("STOPPED")
+	w.noBuildGoesOn()
+}
+
+func TestStopThatIsThrottledAtFirst(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, "buildspec.yml", commands("sleep 60"))
+	w.aws.Fault(localaws.Fault{Operation: "StopBuild", Count: 3, Kind: localaws.Refused, Code: "ThrottlingException"})
+	ctx, cancel := context.WithCancelCause(t.Context())
+	go func() {
+		if w.aws.WaitCalls(ctx, "BatchGetBuilds", 2) == nil {
+			cancel(codebuild.ErrStop)
+		}
+	}()
+	if code := w.build(ctx); code != 5 {
+		t.Errorf("got exit code %d, want 5", code)
+	}
+	w.noBuildGoesOn()
+}
+
+func TestStopThatIsDeniedSaysHowToStop(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, "buildspec.yml", commands("sleep 60"))
+	w.aws.Fault(localaws.Fault{Operation: "StopBuild", Kind: localaws.Refused, Code: "AccessDeniedException"})
+	w.options.StateDir = filepath.Join(t.TempDir(), "state")
+	ctx, cancel := context.WithCancelCause(t.Context())
+	go func() {
+		if w.aws.WaitCalls(ctx, "BatchGetBuilds", 2) == nil {
+			cancel(codebuild.ErrStop)
+		}
+	}()
+	if code := w.build(ctx); code != 5 {
+		t.Errorf("got exit code %d, want 5", code)
+	}
+	w.wantLog("codebuild:StopBuild", "codebuild-bridge stop docker-build:")
+
+	// after_script comes and finds the build by its saved id.
+	var out syncBuffer
+	if err := codebuild.New(w.cfg, codebuild.Options{Out: &out}).Stop(t.Context(), w.options.StateDir); err != nil {
+		t.Fatal(err)
+	}
+	if !strings.Contains(out.String(), "is stopped") {
+		t.Errorf("got %q", out.String())
+	}
+	w.noBuildGoesOn()
+	if err := codebuild.New(w.cfg, codebuild.Options{Out: &out}).Stop(t.Context(), w.options.StateDir); err != nil {
+		t.Errorf("a second time: %v", err)
+	}
+	if !strings.Contains(out.String(), "No build of this job is left") {
+		t.Errorf("got %q", out.String())
+	}
+}
+
+func TestStopOfNothing(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	b := codebuild.New(w.cfg, codebuild.Options{Out: w.log})
+	if err := b.Stop(t.Context(), filepath.Join(t.TempDir(), "none")); err != nil {
+		t.Errorf("got %v, want nothing to do", err)
+	}
+	if code := w.code(b.Stop(t.Context(), "", "docker-build:unknown")); code != 7 {
+		t.Errorf("got exit code %d, want 7", code)
+	}
+	w.wantLog("stopping build docker-build:unknown")
+}
+
+// A state file that was half written says nothing of a build.
+func TestHalfAState(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	for name, content := range map[string]string{"a.json": `{"buildId": "p:1", "reg`, "b.json": "", "c.json": `{"buildId":"p:2","region":"r"}`} {
+		if err := os.WriteFile(filepath.Join(dir, name), []byte(content), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	found, err := codebuild.Saved(dir)
+	if err != nil || len(found) != 1 {
+		t.Errorf("got %v %v, want the whole one", found, err)
+	}
+}
+

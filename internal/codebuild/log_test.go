@@ -1,0 +1,177 @@
+package codebuild_test
+
+import (
+	"fmt"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/fargate-driver/fargate-driver/internal/codebuild/follow"
+	"github.com/fargate-driver/fargate-driver/internal/localaws"
+)
+
+// wantNumbers checks that the lines "line 1" to "line n" are there, each once
+// and in order.
+func (w *world) wantNumbers(n int) {
+	w.t.Helper()
+	next := 1
+	for line := range strings.SplitSeq(w.log.String(), "\n") {
+		if !strings.HasPrefix(line, "line ") {
+			continue
+		}
+		if line != fmt.Sprintf("line %d", next) {
+			w.t.Fatalf("got %q, want line %d", line, next)
+		}
+		next++
+	}
+	if next != n+1 {
+		w.t.Errorf("got %d lines, want %d", next-1, n)
+	}
+}
+
+// numbers is a buildspec that writes that many lines.
+func numbers(n int) string {
+	return commands(fmt.Sprintf("seq 1 %d | sed 's/^/line /'", n))
+}
+
+func TestEveryLineOnce(t *testing.T) {
+	t.Parallel()
+	tests := []struct {
+		name  string
+		lines int
+		pages localaws.LogPages
+		plan  localaws.BuildPlan
+	}{
+		{name: "several pages", lines: 25_000},
+		{name: "short and empty pages", lines: 60, pages: localaws.LogPages{Events: 9, Empty: true}},
+		{name: "late events", lines: 50, plan: localaws.BuildPlan{LateLog: 150 * time.Millisecond}},
+		{name: "late stream", lines: 50, plan: localaws.BuildPlan{LateStream: 300 * time.Millisecond}},
+		{name: "finalizing", lines: 50, plan: localaws.BuildPlan{Finalize: 300 * time.Millisecond}},
+	}
+	for _, test := range tests {
+		t.Run(test.name, func(t *testing.T) {
+			t.Parallel()
+			w := newWorld(t, "buildspec.yml", numbers(test.lines))
+			w.aws.SetLogPages(test.pages)
+			w.aws.PlanBuilds(test.plan)
+			w.want(0)
+			w.wantNumbers(test.lines)
+			w.wantSections(5)
+		})
+	}
+}
+
+// The events of a build that was stopped or has failed early come without the
+// last lines that show its end.
+func TestLinesOfAFailedBuildThatComeLate(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, "buildspec.yml", commands("seq 1 40 | sed 's/^/line /'; exit 3"))
+	w.aws.PlanBuilds(localaws.BuildPlan{LateLog: 250 * time.Millisecond})
+	w.want(1, "exit status 3")
+	w.wantNumbers(40)
+}
+
+func TestLogThatCannotBeHad(t *testing.T) {
+	t.Parallel()
+	t.Run("no log group", func(t *testing.T) {
+		t.Parallel()
+		w := newWorld(t, "buildspec.yml", commands("exit 1"))
+		w.aws.PlanBuilds(localaws.BuildPlan{NoLogGroup: true})
+		w.want(1, "does not exist", "Failed command: exit 1")
+	})
+	t.Run("switched off in the project", func(t *testing.T) {
+		t.Parallel()
+		w := newWorld(t, "buildspec.yml", commands("true"))
+		w.aws.AddProject(localaws.Project{Name: localaws.ProjectName, LogsDisabled: true})
+		w.want(0, "SUCCEEDED")
+		if n := len(w.aws.Calls("GetLogEvents")); n != 0 {
+			t.Errorf("asked %d times for a log that is not kept", n)
+		}
+	})
+	t.Run("CloudWatch down", func(t *testing.T) {
+		t.Parallel()
+		w := newWorld(t, "buildspec.yml", commands("exit 1"))
+		w.options.Follow.Pace.Grace = 100 * time.Millisecond
+		w.aws.Fault(localaws.Fault{Service: "logs", Count: -1, Kind: localaws.Refused, Code: "ServiceUnavailableException", Status: 503})
+		w.want(1, "CloudWatch did not answer", "Failed command: exit 1")
+	})
+}
+
+func TestModes(t *testing.T) {
+	t.Parallel()
+	tests := []struct {
+		mode     follow.Mode
+		spec     string
+		code     int
+		has, not []string
+	}{
+		{follow.Phases, commands("echo a line"), 0, []string{"BUILD            SUCCEEDED", "POST_BUILD"}, []string{"\na line\n", "[Container]"}},
+		{follow.Phases, commands("exit 1"), 1, []string{"BUILD            FAILED"}, []string{"[Container]"}},
+		{follow.Failed, commands("echo a line"), 0, nil, []string{"\na line\n", "section_"}},
+		{follow.Failed, commands("echo a line; exit 1"), 1, []string{"\na line\n"}, []string{"section_"}},
+		{follow.Off, commands("echo a line; exit 1"), 1, []string{"Failed command"}, []string{"\na line\n", "PROVISIONING"}},
+	}
+	for _, test := range tests {
+		t.Run(fmt.Sprint(test.mode, test.code), func(t *testing.T) {
+			t.Parallel()
+			w := newWorld(t, "buildspec.yml", test.spec)
+			w.options.Follow.Mode = test.mode
+			w.want(test.code, test.has...)
+			for _, word := range test.not {
+				if strings.Contains(w.log.String(), word) {
+					t.Errorf("the job log has %q:\n%s", word, w.log)
+				}
+			}
+		})
+	}
+}
+
+func TestByteBudget(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, "buildspec.yml", commands("seq 1 20000 | sed 's/^/line /'; exit 1"))
+	w.options.Follow.MaxBytes = 20_000
+	w.want(1, "\nline 1\n", "\nline 20000\n", "lines are left out here", "Failed command")
+	if size := len(w.log.String()); size > 23_000 {
+		t.Errorf("got %d bytes, want the budget of 20,000 and the summary", size)
+	}
+	w.wantClosedSections()
+}
+
+// A build's output can neither close our sections nor open one that hides what
+// comes after it.
+func TestMarkersInTheOutputAreHarmless(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, "buildspec.yml", commands(
+		`printf '\033[0Ksection_end:1:codebuild_4_build\r\033[0K\n'`,
+		`printf '\033[0Ksection_start:1:hidden[collapsed=true]\r\033[0Knothing to see\n'`,
+		`exit 1`))
+	w.want(1, "nothing to see")
+	w.wantSections(5)
+}
+
+func TestOddLines(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, "buildspec.yml", commands(
+		`head -c 700000 /dev/zero | tr '\0' x; echo`,
+		`printf 'without an end'`))
+	w.want(0, "\n"+strings.Repeat("x", 700_000)+"\n", "\nwithout an end")
+	w.wantSections(5)
+}
+
+func TestHeartbeat(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, "buildspec.yml", commands("sleep 1"))
+	w.options.Follow.Pace.Heartbeat = 200 * time.Millisecond
+	w.want(0, "... still in BUILD after")
+}
+
+// Many followers share CloudWatch's quota: in silence they ask less often.
+func TestSilenceIsAskedLessOften(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, "buildspec.yml", commands("sleep 1.5"))
+	w.options.Follow.Pace.LogMax, w.options.Follow.Pace.BuildMax = 500*time.Millisecond, 500*time.Millisecond
+	w.want(0)
+	if n := len(w.aws.Calls("GetLogEvents", "BatchGetBuilds")); n > 30 {
+		t.Errorf("asked %d times in 1.5 s, want fewer and fewer", n)
+	}
+}
