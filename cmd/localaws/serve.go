@@ -69,7 +69,7 @@ func (p *program) runServer(c *cobra.Command, o localaws.Options) (err error) {
 	fmt.Fprintf(p.stderr, "# cluster %s; subnets %s %s %s; security group %s\n", clusterName, localaws.SubnetA, localaws.SubnetB, localaws.SubnetC, localaws.SecurityGroup)
 	fmt.Fprintf(p.stderr, "# logs of containers in %s\n", filepath.Join(s.Dir(), "logs"))
 	if agent, err := besideUs("coordinator"); err == nil {
-		if err := addJobDefinition(s, agent); err != nil {
+		if err := addJobDefinition(s, familyName, agent, sshPort); err != nil {
 			return err
 		}
 		fmt.Fprintf(p.stderr, "# task definition %s: container ci-coordinator, SSH on port %s\n", familyName, sshPort)
@@ -82,10 +82,11 @@ func (p *program) runServer(c *cobra.Command, o localaws.Options) (err error) {
 	return nil
 }
 
-// addJobDefinition registers the definition whose container is our agent.
-func addJobDefinition(s *localaws.Server, agent string) error {
-	_, err := s.AddTaskDefinition(familyName, "ci-coordinator", "sh", "-c",
-		`exec "$0" serve --listen "$LOCALAWS_TASK_ADDRESS:`+sshPort+`"`, agent)
+// addJobDefinition registers a definition whose container is our agent, which
+// listens on this port of its task's address.
+func addJobDefinition(s *localaws.Server, family, agent, port string) error {
+	_, err := s.AddTaskDefinition(family, "ci-coordinator", "sh", "-c",
+		`exec "$0" serve --listen "$LOCALAWS_TASK_ADDRESS:`+port+`"`, agent)
 	return err
 }
 

@@ -157,16 +157,17 @@ func (e *ecsService) stopTask(_ context.Context, in *stopTaskInput) (*taskOutput
 
 // TaskState is a task as a test wants to see it.
 type TaskState struct {
-	ARN           string
-	Status        string // as lastStatus
-	DesiredStatus string
-	Address       string // its private IPv4 address, "" before PENDING
-	Subnet        string
-	Provider      string // capacity provider, "" for the launch type
-	StartedBy     string
-	StopCode      string
-	StoppedReason string
-	Stops         int // how often StopTask was called for it
+	ARN            string
+	TaskDefinition string // ARN
+	Status         string // as lastStatus
+	DesiredStatus  string
+	Address        string // its private IPv4 address, "" before PENDING
+	Subnet         string
+	Provider       string // capacity provider, "" for the launch type
+	StartedBy      string
+	StopCode       string
+	StoppedReason  string
+	Stops          int // how often StopTask was called for it
 }
 
 // Tasks returns all tasks that ever ran, the oldest first.
@@ -176,7 +177,7 @@ func (s *Server) Tasks() []TaskState {
 	var all []TaskState
 	for _, t := range s.ecs.order {
 		all = append(all, TaskState{
-			t.arn, string(t.phase), string(t.desired), t.address, t.subnet, t.provider, t.startedBy,
+			t.arn, t.definition.TaskDefinitionArn, string(t.phase), string(t.desired), t.address, t.subnet, t.provider, t.startedBy,
 			t.stopCode, t.stopReason, s.ecs.stops[t.id],
 		})
 	}
