@@ -177,4 +177,3 @@ func TestHalfAState(t *testing.T) {
 		t.Errorf("got %v %v, want the whole one", found, err)
 	}
 }
-

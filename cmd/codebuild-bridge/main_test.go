@@ -1,0 +1,320 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"sync"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/fargate-driver/fargate-driver/internal/localaws"
+)
+
+// asBridge makes this test binary be the program itself.
+const asBridge = "TEST_AS_CODEBUILD_BRIDGE"
+
+func TestMain(m *testing.M) {
+	if os.Getenv(asBridge) != "" {
+		main()
+		return
+	}
+	os.Exit(m.Run())
+}
+
+// job is a GitLab job on a stand-in: its directory and environment.
+type job struct {
+	t   *testing.T
+	aws *localaws.Server
+	dir string
+	env []string
+}
+
+func newJob(t *testing.T, files ...string) *job {
+	t.Helper()
+	s, err := localaws.Start(localaws.Options{NoThrottle: true})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if err := s.Close(); err != nil {
+			t.Error(err)
+		}
+	})
+	j := &job{t: t, aws: s, dir: t.TempDir()}
+	for i := 0; i < len(files); i += 2 {
+		if err := os.WriteFile(filepath.Join(j.dir, files[i]), []byte(files[i+1]), 0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
+	j.env = append(s.Env(), asBridge+"=1", "PATH="+os.Getenv("PATH"), "TMPDIR="+t.TempDir(), "HOME="+j.dir,
+		"CI_JOB_ID=42", "CI_PROJECT_ID=7", "CI_PROJECT_DIR="+j.dir,
+		envPrefix+"PROJECT="+localaws.ProjectName, envPrefix+"BUCKET="+localaws.SourceBucket)
+	return j
+}
+
+// process is a bridge that runs as a process of its own.
+type process struct {
+	*exec.Cmd
+	out syncBuffer
+}
+
+func (j *job) start(stdout *os.File, args ...string) *process {
+	j.t.Helper()
+	exe, err := os.Executable()
+	if err != nil {
+		j.t.Fatal(err)
+	}
+	p := &process{Cmd: exec.Command(exe, args...)}
+	p.Dir, p.Env = j.dir, j.env
+	p.Stdout, p.Stderr = &p.out, &p.out
+	if stdout != nil {
+		p.Stdout = stdout
+	}
+	if err := p.Start(); err != nil {
+		j.t.Fatal(err)
+	}
+	j.t.Cleanup(func() { p.Process.Kill() })
+	return p
+}
+
+// code waits for the end and returns the exit code.
+func (p *process) code(t *testing.T) int {
+	t.Helper()
+	err := p.Wait()
+	var exit *exec.ExitError
+	if err != nil && !errors.As(err, &exit) {
+		t.Fatal(err)
+	}
+	return p.ProcessState.ExitCode()
+}
+
+func (j *job) run(want int, args ...string) string {
+	j.t.Helper()
+	p := j.start(nil, args...)
+	if got := p.code(j.t); got != want {
+		j.t.Errorf("%v: got exit code %d, want %d:\n%s", args, got, want, p.out.String())
+	}
+	return p.out.String()
+}
+
+type syncBuffer struct {
+	mu sync.Mutex
+	b  bytes.Buffer
+}
+
+func (s *syncBuffer) Write(p []byte) (int, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.b.Write(p)
+}
+
+func (s *syncBuffer) String() string {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.b.String()
+}
+
+const sleeper = "version: 0.2\nphases:\n  build:\n    commands:\n      - sleep 60\n"
+
+// running waits until the build's commands run.
+func (j *job) running() {
+	j.t.Helper()
+	ctx, cancel := context.WithTimeout(j.t.Context(), 20*time.Second)
+	defer cancel()
+	if err := j.aws.Wait(ctx, func() bool { b := j.aws.Builds(); return len(b) > 0 && b[0].Phase == "BUILD" }); err != nil {
+		j.t.Fatal(err)
+	}
+}
+
+func (j *job) wantStopped() {
+	j.t.Helper()
+	ctx, cancel := context.WithTimeout(j.t.Context(), 20*time.Second)
+	defer cancel()
+	if err := j.aws.Wait(ctx, func() bool { return j.aws.Builds()[0].Done }); err != nil {
+		j.t.Fatal(err)
+	}
+	if got := j.aws.Builds()[0].Status; got != "STOPPED" {
+		j.t.Errorf("the build is %s, want STOPPED", got)
+	}
+}
+
+func TestGreenAndRed(t *testing.T) {
+	t.Parallel()
+	j := newJob(t, "Dockerfile", "FROM alpine\nRUN echo hi\n")
+	args := []string{"build", "--buildspec", "builtin:docker", "--tag", "123456789012.dkr.ecr.eu-central-1.amazonaws.com/app:v1", "--dotenv", "build.env"}
+	j.run(0, args...)
+	dotenv, err := os.ReadFile(filepath.Join(j.dir, "build.env"))
+	if err != nil || !strings.Contains(string(dotenv), "IMAGE_URI=123456789012.dkr.ecr.eu-central-1.amazonaws.com/app:v1\n") {
+		t.Errorf("got the dotenv report %q %v", dotenv, err)
+	}
+	// The report of the first build is no part of the second's source.
+	if out := j.run(0, args...); !strings.Contains(out, "unchanged since an earlier build") {
+		t.Errorf("the source is uploaded again:\n%s", out)
+	}
+	if err := os.WriteFile(filepath.Join(j.dir, "Dockerfile"), []byte("FROM alpine\nRUN false\n"), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	if out := j.run(1, args...); !strings.Contains(out, "Failed command: docker buildx build") {
+		t.Errorf("the summary does not name the failed command:\n%s", out)
+	}
+	if got := j.aws.Objects(localaws.SourceBucket)[0]; !strings.HasPrefix(got, "jobs/7/unprotected/") {
+		t.Errorf("got key %s, want it under the project's prefix", got)
+	}
+}
+
+func TestSignalsStopTheBuild(t *testing.T) {
+	t.Parallel()
+	for _, s := range []syscall.Signal{syscall.SIGTERM, syscall.SIGINT, syscall.SIGHUP} {
+		t.Run(s.String(), func(t *testing.T) {
+			t.Parallel()
+			j := newJob(t, "buildspec.yml", sleeper)
+			p := j.start(nil, "build")
+			j.running()
+			if err := p.Process.Signal(s); err != nil {
+				t.Fatal(err)
+			}
+			if got := p.code(t); got != 5 {
+				t.Errorf("got exit code %d, want 5", got)
+			}
+			if out := p.out.String(); !strings.Contains(out, "told to stop by "+signalName(s)) || !strings.Contains(out, "is stopped") {
+				t.Errorf("got\n%s", out)
+			}
+			j.wantStopped()
+		})
+	}
+}
+
+// A silent build too is stopped when its reader goes away, as it does with a
+// lost SSH session.
+func TestClosedStdoutStopsTheBuild(t *testing.T) {
+	t.Parallel()
+	j := newJob(t, "buildspec.yml", sleeper)
+	r, w, err := os.Pipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	p := j.start(w, "build", "--log", "off")
+	w.Close()
+	j.running()
+	r.Close()
+	if got := p.code(t); got != 5 {
+		t.Errorf("got exit code %d, want 5", got)
+	}
+	j.wantStopped()
+}
+
+// Killed without a chance to stop its build, the bridge leaves its id for
+// after_script.
+func TestKilledThenStoppedByAfterScript(t *testing.T) {
+	t.Parallel()
+	j := newJob(t, "buildspec.yml", sleeper)
+	p := j.start(nil, "build")
+	j.running()
+	if err := p.Process.Kill(); err != nil {
+		t.Fatal(err)
+	}
+	p.code(t)
+	if out := j.run(0, "stop"); !strings.Contains(out, "is stopped") {
+		t.Errorf("got\n%s", out)
+	}
+	j.wantStopped()
+	if out := j.run(0, "stop"); !strings.Contains(out, "No build of this job is left") {
+		t.Errorf("got\n%s", out)
+	}
+}
+
+func TestJobTimeoutStopsTheBuild(t *testing.T) {
+	t.Parallel()
+	j := newJob(t, "buildspec.yml", sleeper)
+	// The job has 62 s in all, and a minute of it is kept for stopping.
+	j.env = append(j.env, "CI_JOB_STARTED_AT="+time.Now().UTC().Format(time.RFC3339), "CI_JOB_TIMEOUT=62")
+	if out := j.run(4, "build"); !strings.Contains(out, "time is nearly up") {
+		t.Errorf("got\n%s", out)
+	}
+	j.wantStopped()
+}
+
+func TestUsage(t *testing.T) {
+	t.Parallel()
+	tests := []struct {
+		name  string
+		args  []string
+		files []string
+		env   []string
+		want  []string
+	}{
+		{name: "several mistakes at once", args: []string{"build", "--log", "some", "--symlinks", "eat", "--compression", "12", "--privileged=maybe"}, want: []string{"--log some", "--symlinks eat", "--compression 12", "--privileged maybe"}},
+		{name: "no project", args: []string{"build"}, env: []string{envPrefix + "PROJECT="}, want: []string{"--project is missing"}},
+		{name: "no bucket", args: []string{"build"}, env: []string{envPrefix + "BUCKET="}, want: []string{"--bucket is missing"}},
+		{name: "unknown flag", args: []string{"build", "--projekt", "x"}, want: []string{"unknown flag: --projekt"}},
+		{name: "variable for a flag that is wrong", args: []string{"build"}, env: []string{envPrefix + "MAX_LOG_BYTES=lots"}, want: []string{"CODEBUILD_BRIDGE_MAX_LOG_BYTES"}},
+		{name: "no tag", args: []string{"build", "--buildspec", "builtin:docker"}, want: []string{"needs at least one --tag"}},
+		{name: "tag without docker", args: []string{"build", "--tag", "x/y"}, want: []string{"--tag needs --buildspec builtin:docker"}},
+		{name: "no Dockerfile", args: []string{"build", "--buildspec", "builtin:docker", "--tag", "x/y"}, files: []string{"a", ""}, want: []string{`there is no "Dockerfile"`}},
+		{name: "no buildspec of that name", args: []string{"build", "--buildspec", "ci/spec.yml"}, files: []string{"a", ""}, want: []string{`there is no "ci/spec.yml"`}},
+		{name: "secret in plain text", args: []string{"build", "--env", "CI_JOB_TOKEN"}, env: []string{"CI_JOB_TOKEN=x"}, want: []string{"looks like a secret"}},
+		{name: "no region", args: []string{"build"}, env: []string{"AWS_REGION=", "AWS_DEFAULT_REGION="}, want: []string{"no region is set"}},
+		{name: "publish without anything", args: []string{"publish"}, env: []string{envPrefix + "BUCKET="}, want: []string{"--application is missing", "--deployment-group is missing", "--bucket is missing", "--key is missing"}},
+		{name: "override file", args: []string{"build", "--override-json", "@none.json"}, want: []string{"none.json"}},
+	}
+	for _, test := range tests {
+		t.Run(test.name, func(t *testing.T) {
+			t.Parallel()
+			j := newJob(t, test.files...)
+			j.env = append(j.env, test.env...)
+			out := j.run(2, test.args...)
+			for _, want := range test.want {
+				if !strings.Contains(out, want) {
+					t.Errorf("got no %q in\n%s", want, out)
+				}
+			}
+			if n := len(j.aws.Builds()); n != 0 {
+				t.Errorf("%d builds were started", n)
+			}
+		})
+	}
+}
+
+func TestVariablesStandInForFlags(t *testing.T) {
+	t.Parallel()
+	j := newJob(t, "buildspec.yml", "version: 0.2\nphases:\n  build:\n    commands:\n      - echo \"[$A] [$B] [$CI_JOB_ID]\"\n")
+	j.env = append(j.env, envPrefix+"ENV=A=1\nB=2 3", envPrefix+"LOG=full", envPrefix+"NO_DEFAULT_ENV=true")
+	if out := j.run(0, "build"); !strings.Contains(out, "[1] [2 3] []") {
+		t.Errorf("got\n%s", out)
+	}
+}
+
+func TestDefaultVariablesAndTimeout(t *testing.T) {
+	t.Parallel()
+	j := newJob(t, "buildspec.yml", "version: 0.2\nphases:\n  build:\n    commands:\n      - echo \"[$CI_JOB_ID] [$CI_PROJECT_DIR]\"\n")
+	j.env = append(j.env, "CI_JOB_STARTED_AT="+time.Now().UTC().Format(time.RFC3339), "CI_JOB_TIMEOUT=3600")
+	if out := j.run(0, "build"); !strings.Contains(out, "[42] []") {
+		t.Errorf("got\n%s", out)
+	}
+	call := string(j.aws.Calls("StartBuild")[0].Body)
+	if !strings.Contains(call, `"timeoutInMinutesOverride":60`) || !strings.Contains(call, `"autoRetryLimitOverride":0`) || strings.Contains(call, "buildspecOverride") {
+		t.Errorf("got the request %s", call)
+	}
+}
+
+func TestPublishAndCheck(t *testing.T) {
+	t.Parallel()
+	j := newJob(t, "appspec.yml", "version: 0.0\n", ".dockerignore", "*")
+	out := j.run(0, "publish", "--application", "shop", "--deployment-group", "prod", "--key", "shop.zip", "--wait")
+	if !strings.Contains(out, "Artifact: 2 files") || !strings.Contains(out, "Succeeded") {
+		t.Errorf("got\n%s", out)
+	}
+	if out := j.run(0, "check"); !strings.Contains(out, "ok     bucket") {
+		t.Errorf("got\n%s", out)
+	}
+	j.run(2, "check", "--project", "none")
+	if out := j.run(0, "version"); !strings.HasPrefix(out, "codebuild-bridge ") {
+		t.Errorf("got %q", out)
+	}
+}
