@@ -29,7 +29,6 @@ type buildFlags struct {
 	privileged string
 	symlinks   string
 	log        string
-	bucket     string
 	stopBefore time.Duration
 	override   string
 }

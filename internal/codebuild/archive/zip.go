@@ -1,5 +1,7 @@
 package archive
 
+//lint:file-ignore SA1019 CreateRaw writes the header as it is given, with the old fields too.
+
 import (
 	"archive/zip"
 	"context"

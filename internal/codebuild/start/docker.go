@@ -49,11 +49,7 @@ func (d Docker) Buildspec() (string, error) {
 			return "", fmt.Errorf("--tag %s is no image reference; write REGISTRY/REPOSITORY:TAG in lower case, with CI_COMMIT_REF_SLUG rather than CI_COMMIT_REF_NAME", tag)
 		}
 	}
-	var before []string
-	for _, login := range d.logins() {
-		before = append(before, login)
-	}
-	before = append(before,
+	before := append(d.logins(),
 		// The default driver can neither export a cache to a registry nor build
 		// for several platforms.
 		"docker buildx create --name codebuild-bridge --driver docker-container --use")
