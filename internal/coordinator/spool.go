@@ -46,6 +46,7 @@ type spool struct {
 	file     *os.File
 	reader   *cursor
 	sealed   bool          // the last record is in
+	last     []byte        // that record: it is given again to whoever comes later
 	taken    chan struct{} // closed when all of it was acknowledged
 }
 
@@ -88,10 +89,7 @@ func (s *spool) append(kind wire.Kind, payload []byte, urgent bool) error {
 		case fits && s.fromFile < 0 && after <= memory:
 			s.put(kind, payload)
 			s.end += size
-			if kind == wire.Exit {
-				s.sealed = true
-			}
-			s.changed.Broadcast()
+			s.added(kind, payload)
 			return nil
 		case fits && (s.fromFile >= 0 || s.reader == nil || urgent):
 			if s.putFile(kind, payload) == nil {
@@ -99,16 +97,22 @@ func (s *spool) append(kind wire.Kind, payload []byte, urgent bool) error {
 					s.fromFile = s.end
 				}
 				s.end += size
-				if kind == wire.Exit {
-					s.sealed = true
-				}
-				s.changed.Broadcast()
+				s.added(kind, payload)
 				return nil
 			}
 			// The disk is full. A reader makes room; until then this waits.
 		}
 		s.changed.Wait()
 	}
+}
+
+// added wakes the reader.
+func (s *spool) added(kind wire.Kind, payload []byte) {
+	if kind == wire.Exit {
+		s.sealed = true
+		s.last = wire.AppendFrame(nil, kind, payload)
+	}
+	s.changed.Broadcast()
 }
 
 // put copies a frame into the ring.
@@ -161,11 +165,12 @@ func (s *spool) fileSize() int64 { return s.limit + reserve + wire.MaxFrame }
 func (s *spool) attach(offset int64) (*cursor, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	oldest := min(s.base, s.end-int64(len(s.last)))
 	if offset == wire.FromOldest {
-		offset = s.base
+		offset = oldest
 	}
-	if offset < s.base || offset > s.end {
-		return nil, fmt.Errorf("position %d is asked for, and kept is what is from %d to %d", offset, s.base, s.end)
+	if offset < oldest || offset > s.end {
+		return nil, fmt.Errorf("position %d is asked for, and kept is what is from %d to %d", offset, oldest, s.end)
 	}
 	c := &cursor{spool: s, next: offset}
 	s.reader = c
@@ -202,6 +207,12 @@ func (c *cursor) read() ([]byte, error) {
 	if c.next == s.end {
 		s.mu.Unlock()
 		return nil, io.EOF
+	}
+	if s.collected() {
+		piece := s.last[int64(len(s.last))-(s.end-c.next):]
+		c.next = s.end
+		s.mu.Unlock()
+		return piece, nil
 	}
 	from, to := c.next, s.end
 	if s.fromFile < 0 || from < s.fromFile {
@@ -253,7 +264,7 @@ func (s *spool) drop(offset int64) {
 		s.fromFile = -1
 		s.file.Truncate(0) // give the disk back; if that fails, later
 	}
-	if s.sealed && s.base == s.end {
+	if s.collected() {
 		s.release()
 		close(s.taken)
 	}
@@ -268,3 +279,6 @@ func (s *spool) release() {
 		s.file = nil
 	}
 }
+
+// collected reports whether all of the log was acknowledged.
+func (s *spool) collected() bool { return s.sealed && s.base == s.end }

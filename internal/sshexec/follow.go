@@ -191,7 +191,8 @@ func (f *follower) begin(payload []byte, outage *outage) error {
 	f.state, f.offset, f.acked = state, state.Offset, state.Offset
 	f.mu.Unlock()
 	if state.Status == wire.StatusNew {
-		if f.sentTo != "" {
+		// The same agent did not get all of it before the connection broke.
+		if f.sentTo != "" && f.sentTo != state.Instance {
 			return ErrRestarted
 		}
 		f.mu.Lock()

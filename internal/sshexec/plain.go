@@ -13,8 +13,6 @@ import (
 	"time"
 
 	"golang.org/x/crypto/ssh"
-
-	"github.com/fargate-driver/fargate-driver/internal/wire"
 )
 
 // shells is the order in which gitlab-runner's docker executor looks for one
@@ -72,13 +70,6 @@ type plainSession struct {
 	failed  error
 }
 
-// plainExit is how a session ended: a status, or a signal.
-type plainExit struct {
-	code   int
-	signal string
-	ok     bool
-}
-
 // runPlain runs the script on any SSH server. There is no second try once the
 // request was sent: nobody could tell how far the first one came.
 func (r *run) runPlain(ctx, work context.Context, client *Client) (int, error) {
@@ -94,7 +85,7 @@ func (r *run) runPlain(ctx, work context.Context, client *Client) (int, error) {
 	}
 	stop := context.AfterFunc(work, func() { client.conn.Close() })
 	defer stop()
-	go s.watchExit(requests)
+	go watchExit(requests, s.exit)
 
 	r.plain = true
 	command := fmt.Sprintf("exec /bin/sh -c '%s' sh %s %d", startPlain, s.mark, r.script.Size)
@@ -120,15 +111,7 @@ func (r *run) runPlain(ctx, work context.Context, client *Client) (int, error) {
 func (s *plainSession) wait(ctx context.Context) (int, error) {
 	cancelled := make(chan struct{})
 	stop := context.AfterFunc(ctx, func() { defer close(cancelled); s.cancel() })
-	var exit plainExit
-	select {
-	case exit = <-s.exit:
-	case <-s.ended:
-		select { // the status precedes the end of the channel
-		case exit = <-s.exit:
-		case <-time.After(quietAfterExit):
-		}
-	}
+	exit := <-s.exit // empty when the channel was closed without
 	s.drain()
 	if !stop() {
 		<-cancelled
@@ -223,33 +206,6 @@ func (s *plainSession) findMark() []byte {
 	s.waiting = false
 	close(s.started)
 	return bytes.Clone(rest)
-}
-
-func (s *plainSession) watchExit(requests <-chan *ssh.Request) {
-	for request := range requests {
-		switch request.Type {
-		case "exit-status":
-			var status struct{ Code uint32 }
-			if ssh.Unmarshal(request.Payload, &status) == nil {
-				s.exit <- plainExit{code: int(status.Code & 0xff), ok: true}
-			}
-			return // one is all there is; the channel's close ends the rest
-		case "exit-signal":
-			var status struct {
-				Signal     string
-				CoreDumped bool
-				Message    string
-				Language   string
-			}
-			if ssh.Unmarshal(request.Payload, &status) == nil {
-				s.exit <- plainExit{code: 128 + wire.SignalNumber(status.Signal), signal: status.Signal, ok: true}
-			}
-			return
-		}
-		if request.WantReply {
-			request.Reply(false, nil)
-		}
-	}
 }
 
 // cancel ends the script's whole session from a second one, and waits for it.
