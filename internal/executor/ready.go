@@ -35,7 +35,7 @@ type Pace struct {
 // moment that the job waits.
 func DefaultPace() Pace {
 	return Pace{
-		AskAt:        []time.Duration{2 * time.Second, 6 * time.Second, 12 * time.Second, 20 * time.Second},
+		AskAt:        []time.Duration{2 * time.Second, 5 * time.Second, 9 * time.Second, 15 * time.Second, 23 * time.Second},
 		AskEvery:     10 * time.Second,
 		AskReachable: 20 * time.Second,
 		DialEvery:    100 * time.Millisecond,
