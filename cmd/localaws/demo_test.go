@@ -17,7 +17,7 @@ import (
 func build(t *testing.T) string {
 	t.Helper()
 	dir := t.TempDir()
-	cmd := exec.Command("go", "build", "-o", dir+"/", "./", "../fargate-driver", "../fargate-driver-run", "../coordinator")
+	cmd := exec.Command("go", "build", "-o", dir+"/", "./", "../fargate-driver", "../fargate-driver-run", "../coordinator", "../codebuild-bridge")
 	if out, err := cmd.CombinedOutput(); err != nil {
 		t.Fatalf("building the programs: %v: %s", err, out)
 	}
@@ -55,6 +55,8 @@ func TestDemo(t *testing.T) {
 		for _, text := range []string{
 			"hello from Fargate, commit ", "the job is a success", "job-1-artifacts.tar.gz",
 			"Job failed: exit status 42", "the job was canceled, but its after_script still runs",
+			"IMAGE_URI=123456789012.dkr.ecr.eu-central-1.amazonaws.com/demo:", "IMAGE_DIGEST=sha256:",
+			"Failed command: docker buildx build ", "Job failed: exit status 1",
 			"is cut, for two seconds", "line 1\nline 2\nline 3\n", "line 4\nline 5\nline 6\nline 7\nline 8\n",
 		} {
 			if !strings.Contains(string(out), text) {

@@ -33,12 +33,17 @@ func (p *program) setScene(ctx context.Context, dir string) (s *scene, err error
 	if err != nil {
 		return nil, err
 	}
+	if _, err := besideUs("codebuild-bridge"); err != nil {
+		return nil, err
+	}
 	s = &scene{dir: dir, out: p.stdout}
 	if f, ok := p.stdout.(*os.File); ok {
 		s.colour = term.IsTerminal(int(f.Fd()))
 	}
 	s.aws, err = localaws.Start(localaws.Options{
-		Dir: filepath.Join(dir, "aws"), Delays: localaws.HumanDelays(), StopTimeout: 10 * time.Second, Path: p.getenv("PATH"),
+		Dir: filepath.Join(dir, "aws"), Delays: localaws.HumanDelays(), StopTimeout: 10 * time.Second,
+		// A job's image has codebuild-bridge on its PATH.
+		Path: filepath.Dir(agent) + ":" + p.getenv("PATH"),
 	})
 	if err != nil {
 		return nil, err
@@ -78,6 +83,9 @@ Region = %q
 Subnet = %q
 SecurityGroup = %q
 TaskDefinition = %q
+
+[Launch]
+TaskRole = "arn:aws:iam::123456789012:role/ci-job"
 
 [TaskMetadata]
 Directory = %q
