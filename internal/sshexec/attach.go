@@ -62,16 +62,16 @@ func attach(client *Client, terminal Terminal) (int, error) {
 	size := terminal.Size
 	for _, request := range []struct {
 		name    string
-		payload any
+		payload []byte
 	}{
-		{"pty-req", struct {
+		{"pty-req", ssh.Marshal(struct {
 			Term                         string
 			Columns, Rows, Width, Height uint32
 			Modes                        string
-		}{terminal.Name, uint32(size.Columns), uint32(size.Rows), 0, 0, "\x00"}},
-		{"shell", struct{}{}},
+		}{terminal.Name, uint32(size.Columns), uint32(size.Rows), 0, 0, "\x00"})},
+		{"shell", nil},
 	} {
-		ok, err := channel.SendRequest(request.name, true, ssh.Marshal(request.payload))
+		ok, err := channel.SendRequest(request.name, true, request.payload)
 		if err != nil {
 			return 0, err
 		}

@@ -24,15 +24,15 @@ const shells = "/usr/local/bin/bash /usr/bin/bash /bin/bash /usr/local/bin/sh /u
 // the end of it), deletes the name while a descriptor keeps the content, and
 // becomes the shell that runs it. sshd has made it the leader of a session.
 // Arguments: a random mark, and the script's size. It prints one line, "mark
-// session shell", before the script starts: what comes earlier is noise from
-// the image's login shell. It is one line of POSIX shell without single quotes,
+// session shell", to both outputs before the script starts: what comes earlier
+// is noise from the image's login shell. It is one line of POSIX shell without single quotes,
 // so that any login shell hands it on unchanged.
 const startPlain = `m=$1; f=${TMPDIR:-/tmp}/fargate-driver-$m; ` +
 	`(umask 077; set -C; exec cat >"$f") || exit 1; ` +
 	`if [ "$(wc -c <"$f")" -ne "$2" ]; then rm -f "$f"; echo "the upload broke off" >&2; exit 1; fi; ` +
 	`exec 3<"$f"; rm -f "$f"; ` +
 	`read -r s </proc/self/stat; s=${s##*\) }; set -- $s; ` +
-	`for sh in ` + shells + `; do if [ -x "$sh" ]; then printf "%s %s %s\n" "$m" "$4" "$sh"; ` +
+	`for sh in ` + shells + `; do if [ -x "$sh" ]; then printf "%s %s %s\n" "$m" "$4" "$sh"; echo "$m $4 $sh" >&2; ` +
 	`exec "$sh" /proc/self/fd/3 </dev/null; fi; done; echo "the image has no shell" >&2; exit 1`
 
 // killPlain ends a session and waits for it: TERM, and KILL after a grace
@@ -64,10 +64,17 @@ type plainSession struct {
 	exit    chan plainExit
 	active  chan struct{} // one for output that came lately
 
-	mu      sync.Mutex // guards what follows, and makes one writer of two
-	noise   bytes.Buffer
-	waiting bool // for the mark
-	failed  error
+	mu     sync.Mutex // guards what follows, and makes one writer of two
+	out    plainStream
+	err    plainStream
+	failed error
+}
+
+// plainStream is one of the script's outputs.
+type plainStream struct {
+	to    io.Writer
+	begun bool         // the mark has come
+	noise bytes.Buffer // what came before it
 }
 
 // runPlain runs the script on any SSH server. There is no second try once the
@@ -81,7 +88,8 @@ func (r *run) runPlain(ctx, work context.Context, client *Client) (int, error) {
 	s := &plainSession{
 		run: r, client: client, channel: channel, mark: rand.Text(),
 		started: make(chan struct{}), ended: make(chan struct{}),
-		exit: make(chan plainExit, 1), active: make(chan struct{}, 1), waiting: true,
+		exit: make(chan plainExit, 1), active: make(chan struct{}, 1),
+		out: plainStream{to: r.script.Stdout}, err: plainStream{to: r.script.Stderr},
 	}
 	stop := context.AfterFunc(work, func() { client.conn.Close() })
 	defer stop()
@@ -97,8 +105,8 @@ func (r *run) runPlain(ctx, work context.Context, client *Client) (int, error) {
 		return 0, fmt.Errorf("%w: the SSH server does not execute commands", ErrStart)
 	}
 	var readers sync.WaitGroup
-	readers.Go(func() { s.copy(channel, r.script.Stdout, true) })
-	readers.Go(func() { s.copy(channel.Stderr(), r.script.Stderr, false) })
+	readers.Go(func() { s.copy(channel, &s.out) })
+	readers.Go(func() { s.copy(channel.Stderr(), &s.err) })
 	go func() { readers.Wait(); close(s.ended) }()
 	if _, err := io.Copy(channel, io.NewSectionReader(r.script.Content, 0, r.script.Size)); err == nil {
 		channel.CloseWrite()
@@ -124,8 +132,9 @@ func (s *plainSession) wait(ctx context.Context) (int, error) {
 		return 0, s.failed
 	case !exit.ok:
 		return 0, fmt.Errorf("%w, and this image's SSH server cannot resume: %w", ErrLost, s.broken(s.client, io.EOF))
-	case s.waiting:
-		return 0, fmt.Errorf("%w: the session ended with status %d before it; it said %q", ErrStart, exit.code, strings.TrimSpace(s.noise.String()))
+	case !s.out.begun:
+		said := strings.TrimSpace(s.out.noise.String() + s.err.noise.String())
+		return 0, fmt.Errorf("%w: the session ended with status %d before it; it said %q", ErrStart, exit.code, said)
 	case exit.signal == "KILL":
 		s.options.Notify(Event{Kind: OutOfMemory})
 	}
@@ -148,8 +157,8 @@ func (s *plainSession) drain() {
 	}
 }
 
-// copy hands on one stream. The first carries the mark.
-func (s *plainSession) copy(from io.Reader, to io.Writer, marked bool) {
+// copy hands on one stream.
+func (s *plainSession) copy(from io.Reader, stream *plainStream) {
 	buffer := make([]byte, readSize/2)
 	for {
 		n, err := from.Read(buffer)
@@ -158,7 +167,7 @@ func (s *plainSession) copy(from io.Reader, to io.Writer, marked bool) {
 			case s.active <- struct{}{}:
 			default:
 			}
-			s.write(to, buffer[:n], marked)
+			s.write(stream, buffer[:n])
 		}
 		if err != nil {
 			return
@@ -166,46 +175,47 @@ func (s *plainSession) copy(from io.Reader, to io.Writer, marked bool) {
 	}
 }
 
-func (s *plainSession) write(to io.Writer, b []byte, marked bool) {
+func (s *plainSession) write(stream *plainStream, b []byte) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if s.waiting {
-		s.noise.Write(b)
-		if !marked {
+	if !stream.begun {
+		var session string
+		if b, session = stream.findMark(s.mark, b); !stream.begun {
 			return
 		}
-		if b = s.findMark(); b == nil {
-			return
+		if stream == &s.out {
+			s.sid = session
+			close(s.started)
 		}
 	}
 	if s.failed != nil || len(b) == 0 {
 		return // read on, so that the session can end
 	}
-	if _, err := to.Write(b); err != nil {
+	if _, err := stream.to.Write(b); err != nil {
 		s.failed = fmt.Errorf("%w: %w", ErrOutput, err)
 		s.giveUp(s.failed)
 	}
 }
 
-// findMark looks for the line that startPlain prints and gives what follows it;
-// nil means that it has not come yet.
-func (s *plainSession) findMark() []byte {
-	all := s.noise.Bytes()
-	at := bytes.Index(all, []byte(s.mark+" "))
+// findMark looks for the line that startPlain prints, and gives what follows it
+// and the session that it names.
+func (p *plainStream) findMark(mark string, b []byte) (rest []byte, session string) {
+	p.noise.Write(b)
+	all := p.noise.Bytes()
+	at := bytes.Index(all, []byte(mark+" "))
 	if at < 0 {
-		if keep := noiseLimit + len(s.mark); len(all) > keep {
-			s.noise.Next(len(all) - keep)
+		if keep := noiseLimit + len(mark); len(all) > keep {
+			p.noise.Next(len(all) - keep)
 		}
-		return nil
+		return nil, ""
 	}
 	line, rest, complete := bytes.Cut(all[at:], []byte("\n"))
-	if !complete {
-		return nil
+	words := bytes.Fields(line)
+	if !complete || len(words) < 2 {
+		return nil, ""
 	}
-	s.sid = string(bytes.Fields(line)[1])
-	s.waiting = false
-	close(s.started)
-	return bytes.Clone(rest)
+	p.begun = true
+	return rest, string(words[1])
 }
 
 // cancel ends the script's whole session from a second one, and waits for it.
