@@ -1,0 +1,309 @@
+package settings
+
+import (
+	"fmt"
+	"net/netip"
+	"net/url"
+	"regexp"
+	"slices"
+	"strings"
+
+	"github.com/fargate-driver/fargate-driver/internal/task"
+)
+
+var (
+	nameForm    = regexp.MustCompile(`^[a-z][a-z0-9-]{0,10}[a-z0-9]$`)
+	regionForm  = regexp.MustCompile(`^[a-z]{2}(-[a-z]+)+-\d$`)
+	vpcForm     = regexp.MustCompile(`^vpc-[0-9a-f]+$`)
+	subnetForm  = regexp.MustCompile(`^subnet-[0-9a-f]+$`)
+	domainForm  = regexp.MustCompile(`^([a-z0-9]([a-z0-9-]*[a-z0-9])?\.)+[a-z]{2,}$`)
+	zoneForm    = regexp.MustCompile(`^Z[A-Z0-9]+$`)
+	versionForm = regexp.MustCompile(`^\d+\.\d+\.\d+$`)
+	sha256Form  = regexp.MustCompile(`^[0-9a-f]{64}$`)
+	typeForm    = regexp.MustCompile(`^[a-z0-9-]+\.[a-z0-9]+$`)
+	nodeForm    = regexp.MustCompile(`^cache\.[a-z0-9]+\.[a-z0-9]+$`)
+	accountForm = regexp.MustCompile(`^\d{12}$`)
+	mailForm    = regexp.MustCompile(`^[^@\s]+@[^@\s]+\.[^@\s]+$`)
+	cronForm    = regexp.MustCompile(`^\S+ \S+ \S+ \S+ \S+$`)
+	repoForm    = regexp.MustCompile(`^[a-z0-9]+([._/-][a-z0-9]+)*$`)
+	policyForm  = regexp.MustCompile(`^[\w+=,.@-]+$`)
+)
+
+// Endpoints are the interface endpoints that [network] endpoints may name.
+func Endpoints() []string {
+	return []string{
+		"ecr.api", "ecr.dkr", "logs", "monitoring", "secretsmanager", "ssm", "ssmmessages", "ec2messages", "ec2", "ecs",
+		"codebuild", "sts", "kms", "email", "email-smtp", "codeconnections", "autoscaling", "elasticfilesystem", "sns",
+	}
+}
+
+// retentions are the days that CloudWatch Logs takes.
+func retentions() []int {
+	return []int{1, 3, 5, 7, 14, 30, 60, 90, 120, 150, 180, 365, 400, 545, 731, 1096, 1827, 2192, 2557, 2922, 3288, 3653}
+}
+
+// validate says what is wrong with decoded settings. It is pure: what AWS has
+// to say is the business of `cdk deploy`.
+func validate(s Settings, d decoder) []Problem {
+	v := validator{decoder: d}
+	v.top(s)
+	v.network(s)
+	v.entry(s)
+	v.gitlab(s)
+	v.runners(s)
+	v.tasks(s)
+	v.builds(s)
+	return v.problems
+}
+
+type validator struct{ decoder }
+
+func (v *validator) oneOf(key, value string, allowed ...string) {
+	if !slices.Contains(allowed, value) {
+		v.problem(key, "%q is not known; use %s", value, strings.Join(allowed, ", "))
+	}
+}
+
+func (v *validator) form(key, value string, form *regexp.Regexp, want string) {
+	if value != "" && !form.MatchString(value) {
+		v.problem(key, "%q is not %s", value, want)
+	}
+}
+
+func (v *validator) between(key string, n, least, most int, unit string) {
+	if n < least || n > most {
+		v.problem(key, "%d is outside %d to %d%s", n, least, most, unit)
+	}
+}
+
+func (v *validator) arn(key, value, service string) {
+	if value != "" && !strings.HasPrefix(value, "arn:aws:"+service+":") && !strings.HasPrefix(value, "arn:aws-cn:"+service+":") && !strings.HasPrefix(value, "arn:aws-us-gov:"+service+":") {
+		v.problem(key, "%q is not an ARN of the service %s", value, service)
+	}
+}
+
+// needs complains when value is missing although why makes it necessary.
+func (v *validator) needs(key, value, why string) {
+	if value == "" {
+		v.problem(key, "is missing: %s needs it", why)
+	}
+}
+
+func (v *validator) top(s Settings) {
+	v.form("name", s.Name, nameForm, "2 to 12 of a-z, 0-9 and -, beginning with a letter")
+	v.form("region", s.Region, regionForm, "a Region such as ap-northeast-1")
+	v.oneOf("data", s.Data, "retain", "destroy")
+	v.form("permissions_boundary", s.PermissionsBoundary, policyForm, "the name of an IAM policy, without arn: in front")
+	if !slices.Contains(retentions(), s.LogRetentionDays) {
+		v.problem("log_retention_days", "%d days are not among those that CloudWatch Logs has: %s", s.LogRetentionDays, strings.Trim(fmt.Sprint(retentions()), "[]"))
+	}
+	v.form("alarm_email", s.AlarmEmail, mailForm, "an e-mail address")
+	for name := range s.Tags {
+		if strings.HasPrefix(strings.ToLower(name), "aws:") {
+			v.problem("tags", "%q: AWS keeps keys that begin with aws: for itself", name)
+		}
+	}
+}
+
+func (v *validator) network(s Settings) {
+	n := s.Network
+	if p, err := netip.ParsePrefix(n.CIDR); err != nil || !p.Addr().Is4() || p.Masked() != p {
+		v.problem("network.cidr", "%q is not an IPv4 range such as 10.60.0.0/16 with nothing set behind the prefix", n.CIDR)
+	} else if n.VPC == "" && (p.Bits() < 16 || p.Bits() > 22) {
+		v.problem("network.cidr", "/%d cannot be cut into subnets for jobs; use /16 to /22", p.Bits())
+	}
+	v.oneOf("network.egress", n.Egress, "nat-gateway", "nat-instance", "none")
+	for _, e := range n.Endpoints {
+		if !slices.Contains(Endpoints(), e) {
+			hint := "use " + strings.Join(Endpoints(), ", ")
+			if near := nearest(e, Endpoints()); near != "" {
+				hint = "did you mean " + near + "?"
+			}
+			v.problem("network.endpoints", "%q is not known; %s", e, hint)
+		}
+	}
+	if len(slices.Compact(slices.Sorted(slices.Values(n.Endpoints)))) != len(n.Endpoints) {
+		v.problem("network.endpoints", "names an endpoint twice")
+	}
+	for _, port := range n.OutPorts {
+		v.between("network.out_ports", port, 1, 65535, ", the ports")
+	}
+	if !slices.Contains(n.OutPorts, 443) {
+		v.problem("network.out_ports", "lacks 443, by which everything here talks to AWS")
+	}
+	v.existingVPC(s)
+	v.closed(s)
+}
+
+func (v *validator) existingVPC(s Settings) {
+	n := s.Network
+	v.form("network.vpc", n.VPC, vpcForm, "a VPC id such as vpc-0a1b2c3d")
+	if n.VPC == "" {
+		for _, key := range []string{"network.availability_zones", "network.private_subnets", "network.public_subnets"} {
+			if v.set[key] {
+				v.problem(key, "goes with vpc; a new VPC makes its own")
+			}
+		}
+		return
+	}
+	if !v.set["network.cidr"] {
+		v.problem("network.cidr", "is missing: with vpc, give that VPC's range, which GitLab's health checks and security groups need")
+	}
+	if len(n.AvailabilityZones) < 2 {
+		v.problem("network.availability_zones", "names %d zones; a load balancer needs 2", len(n.AvailabilityZones))
+	}
+	if len(n.PrivateSubnets) != len(n.AvailabilityZones) {
+		v.problem("network.private_subnets", "has %d subnets for %d zones; give one for each, in the same order", len(n.PrivateSubnets), len(n.AvailabilityZones))
+	}
+	if s.Entry.Scheme == "internet-facing" && s.GitLab.Compute != "none" && len(n.PublicSubnets) != len(n.AvailabilityZones) {
+		v.problem("network.public_subnets", "has %d subnets for %d zones; an internet-facing entry needs one for each, in the same order", len(n.PublicSubnets), len(n.AvailabilityZones))
+	}
+	for _, list := range []struct {
+		key string
+		ids []string
+	}{{"network.private_subnets", n.PrivateSubnets}, {"network.public_subnets", n.PublicSubnets}} {
+		for _, id := range list.ids {
+			v.form(list.key, id, subnetForm, "a subnet id such as subnet-0a1b2c3d")
+		}
+	}
+}
+
+// closed checks what a network without a way out must have instead.
+func (v *validator) closed(s Settings) {
+	if s.Network.Egress != "none" || s.Network.VPC != "" {
+		return
+	}
+	need := []string{"ecr.api", "ecr.dkr", "logs", "monitoring", "secretsmanager", "ssm", "ssmmessages", "ec2messages", "ecs", "sts", "autoscaling"}
+	if s.GitLab.Compute == "ec2" {
+		need = append(need, "ec2")
+	}
+	if s.CustomerKey {
+		need = append(need, "kms")
+	}
+	if s.Builds.Enabled {
+		need = append(need, "codebuild")
+	}
+	if s.GitLab.Mail == "ses" {
+		need = append(need, "email")
+	}
+	var missing []string
+	for _, e := range need {
+		if !slices.Contains(s.Network.Endpoints, e) {
+			missing = append(missing, e)
+		}
+	}
+	if len(missing) > 0 {
+		v.problem("network.endpoints", "lacks %s: with egress = \"none\" nothing else reaches these services", strings.Join(missing, ", "))
+	}
+	if s.GitLab.Compute != "none" && s.GitLab.ImageSource == "docker-hub" {
+		v.problem("gitlab.image_source", "docker-hub is not reachable with egress = \"none\"; use ecr or pull-through")
+	}
+	if !strings.HasPrefix(s.Runners.Source, "s3://") {
+		v.problem("runners.gitlab_runner_source", "%q is not reachable with egress = \"none\"; copy gitlab-runner to a bucket and give s3://bucket/prefix", s.Runners.Source)
+	}
+	if s.Entry.Scheme == "internet-facing" {
+		v.problem("entry.scheme", "internet-facing needs public subnets, and egress = \"none\" makes none; use internal")
+	}
+	if s.Builds.Enabled && s.Builds.InVPC {
+		v.problem("builds.in_vpc", "builds in a network with egress = \"none\" could not reach their base images; leave it false")
+	}
+}
+
+func (v *validator) entry(s Settings) {
+	e := s.Entry
+	v.oneOf("entry.scheme", e.Scheme, "internal", "internet-facing")
+	v.oneOf("entry.ssh", e.SSH, "none", "nlb", "in-front")
+	v.between("entry.idle_seconds", e.Idle, 1, 4000, ", which the ALB takes")
+	for _, cidr := range e.AllowedCIDRs {
+		p, err := netip.ParsePrefix(cidr)
+		switch {
+		case err != nil || !p.Addr().Is4() || p.Masked() != p:
+			v.problem("entry.allowed_cidrs", "%q is not an IPv4 range such as 198.51.100.0/24; one address is 198.51.100.7/32", cidr)
+		case p.Bits() < 8 && e.PlainHTTP:
+			v.problem("entry.allowed_cidrs", "%s with plain_http would send passwords readable across the internet; use TLS, or a small range", cidr)
+		case p.Bits() < 8 && !e.OpenToWorld:
+			v.problem("entry.allowed_cidrs", "%s is open to the world; if that is meant, add open_to_the_world = true", cidr)
+		}
+	}
+	if s.GitLab.Compute == "none" {
+		return
+	}
+	switch {
+	case e.PlainHTTP && (e.Certificate != "" || e.HostedZone != ""):
+		v.problem("entry.plain_http", "contradicts the certificate; leave one of them out")
+	case !e.PlainHTTP && e.Domain == "":
+		v.problem("entry.domain", "is missing: TLS needs a host name; for a demo without, say plain_http = true")
+	case !e.PlainHTTP && e.HostedZone == "" && e.Certificate == "":
+		v.problem("entry.domain", "needs hosted_zone (and zone_name) for a new certificate, or certificate_arn")
+	}
+	v.form("entry.domain", e.Domain, domainForm, "a host name such as gitlab.example.com")
+	v.form("entry.hosted_zone", e.HostedZone, zoneForm, "a hosted zone's id such as Z0123456789EXAMPLE")
+	if e.HostedZone != "" {
+		v.needs("entry.zone_name", e.ZoneName, "hosted_zone")
+		if e.ZoneName != "" && e.Domain != e.ZoneName && !strings.HasSuffix(e.Domain, "."+e.ZoneName) {
+			v.problem("entry.domain", "%q is not in the zone %q", e.Domain, e.ZoneName)
+		}
+	}
+	v.arn("entry.certificate_arn", e.Certificate, "acm")
+	v.arn("entry.web_acl_arn", e.WebACL, "wafv2")
+}
+
+func (v *validator) gitlab(s Settings) {
+	g := s.GitLab
+	v.oneOf("gitlab.compute", g.Compute, "ec2", "fargate", "none")
+	if g.Compute == "none" {
+		if u, err := url.Parse(g.URL); err != nil || u.Scheme != "https" && u.Scheme != "http" || u.Host == "" {
+			v.problem("gitlab.url", "%q is not an address such as https://gitlab.example.com, which compute = \"none\" needs", g.URL)
+		}
+		return
+	}
+	if g.URL != "" {
+		v.problem("gitlab.url", "goes with compute = \"none\"; the address of a GitLab made here comes from [entry]")
+	}
+	v.needs("gitlab.version", g.Version, "the image")
+	v.form("gitlab.version", g.Version, versionForm, "a full version such as 19.3.0; moving names skip GitLab's required upgrade stops")
+	v.oneOf("gitlab.edition", g.Edition, "ee", "ce")
+	v.oneOf("gitlab.image_source", g.ImageSource, "docker-hub", "ecr", "pull-through")
+	if g.ImageSource == "pull-through" {
+		v.needs("gitlab.pull_through_secret", g.PullSecret, "pull-through")
+	}
+	v.arn("gitlab.pull_through_secret", g.PullSecret, "secretsmanager")
+	v.form("gitlab.root_email", g.RootEmail, mailForm, "an e-mail address")
+	v.form("gitlab.instance_type", g.InstanceType, typeForm, "an instance type such as m7i.xlarge")
+	v.between("gitlab.disk_gib", g.DiskGiB, 20, 16384, " GiB")
+	v.between("gitlab.grace_minutes", g.GraceMinutes, 5, 120, " minutes")
+	v.between("gitlab.backup_days", g.BackupDays, 0, 3650, " days")
+	if g.Compute == "fargate" {
+		v.size("gitlab.", task.Size{CPU: g.CPU, Memory: g.Memory})
+		if g.Memory < 8192 {
+			v.problem("gitlab.memory", "%d MiB is too little: GitLab needs 8192", g.Memory)
+		}
+	}
+	v.stores(g)
+	v.mail(g)
+}
+
+func (v *validator) stores(g GitLab) {
+	v.oneOf("gitlab.database", g.Database, "bundled", "rds", "aurora")
+	if g.Database == "aurora" && !g.Aurora {
+		v.problem("gitlab.database", "GitLab says that Amazon Aurora is incompatible and not supported; use rds, or take the risk with aurora_unsupported_by_gitlab = true")
+	}
+	v.form("gitlab.database_instance_type", g.DatabaseType, typeForm, "an instance type without db. in front, such as m7g.large")
+	v.between("gitlab.database_gib", g.DatabaseGiB, 20, 16384, " GiB")
+	v.oneOf("gitlab.redis", g.Redis, "bundled", "elasticache")
+	v.form("gitlab.redis_node_type", g.RedisType, nodeForm, "a node type such as cache.m7g.large")
+}
+
+func (v *validator) mail(g GitLab) {
+	v.oneOf("gitlab.mail", g.Mail, "none", "ses", "smtp")
+	if g.Mail != "none" {
+		v.needs("gitlab.mail_from", g.MailFrom, "mail")
+	}
+	v.form("gitlab.mail_from", g.MailFrom, mailForm, "an e-mail address")
+	if g.Mail == "smtp" {
+		v.needs("gitlab.smtp_host", g.SMTPHost, "smtp")
+		v.needs("gitlab.smtp_secret_arn", g.SMTPSecret, "smtp")
+	}
+	v.form("gitlab.smtp_host", g.SMTPHost, domainForm, "a host name")
+	v.arn("gitlab.smtp_secret_arn", g.SMTPSecret, "secretsmanager")
+}

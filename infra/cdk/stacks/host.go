@@ -1,0 +1,94 @@
+package stacks
+
+import (
+	"github.com/aws/aws-cdk-go/awscdk/v2"
+	"github.com/aws/aws-cdk-go/awscdk/v2/awsautoscaling"
+	"github.com/aws/aws-cdk-go/awscdk/v2/awsec2"
+	"github.com/aws/jsii-runtime-go"
+)
+
+// host is an Auto Scaling group of one: an instance that is replaced when it
+// dies, and never doubled.
+type host struct {
+	id, name     string // construct, and the group's name
+	profile      string // ARN
+	group        string // security group
+	instanceType string
+	rootGiB      int
+	userData     string
+	subnets      []string
+	targets      []string // target group ARNs
+	drain        int      // seconds that the instance gets to end its work; 0 for none
+	partTag      string
+}
+
+// drainHook is the name of the lifecycle hook of a host that drains.
+const drainHook = "drain"
+
+func (p part) host(h host) awsautoscaling.CfnAutoScalingGroup {
+	template := awsec2.NewCfnLaunchTemplate(p.stack, jsii.String(h.id+"Template"), &awsec2.CfnLaunchTemplateProps{
+		LaunchTemplateName: &h.name,
+		LaunchTemplateData: &awsec2.CfnLaunchTemplate_LaunchTemplateDataProperty{
+			ImageId:            jsii.String(image(h.instanceType)),
+			InstanceType:       &h.instanceType,
+			IamInstanceProfile: &awsec2.CfnLaunchTemplate_IamInstanceProfileProperty{Arn: &h.profile},
+			SecurityGroupIds:   list(h.group),
+			UserData:           awscdk.Fn_Base64(&h.userData),
+			// A hop limit of one keeps containers with a network of their own
+			// away from the instance's role.
+			MetadataOptions: &awsec2.CfnLaunchTemplate_MetadataOptionsProperty{HttpTokens: jsii.String("required"), HttpPutResponseHopLimit: jsii.Number(1), HttpEndpoint: jsii.String("enabled")},
+			BlockDeviceMappings: &[]any{&awsec2.CfnLaunchTemplate_BlockDeviceMappingProperty{
+				DeviceName: jsii.String("/dev/xvda"),
+				Ebs: &awsec2.CfnLaunchTemplate_EbsProperty{
+					Encrypted: jsii.Bool(true), VolumeType: jsii.String("gp3"), VolumeSize: jsii.Number(h.rootGiB), DeleteOnTermination: jsii.Bool(true),
+				},
+			}},
+			Monitoring: &awsec2.CfnLaunchTemplate_MonitoringProperty{Enabled: jsii.Bool(true)},
+		},
+	})
+	awscdk.Validations_Of(template).Acknowledge(&awscdk.Acknowledgment{
+		Id: jsii.String("CloudFormation-Validate::E1152"), Reason: jsii.String("EC2 itself looks up resolve:ssm: in a launch template as an instance starts"),
+	})
+	props := &awsautoscaling.CfnAutoScalingGroupProps{
+		AutoScalingGroupName: &h.name,
+		MinSize:              jsii.String("1"), MaxSize: jsii.String("1"),
+		LaunchTemplate: &awsautoscaling.CfnAutoScalingGroup_LaunchTemplateSpecificationProperty{
+			LaunchTemplateId: template.Ref(), Version: template.AttrLatestVersionNumber(),
+		},
+		VpcZoneIdentifier:      anys(h.subnets...),
+		HealthCheckType:        jsii.String("EC2"),
+		HealthCheckGracePeriod: jsii.Number(300),
+		MetricsCollection:      &[]any{&awsautoscaling.CfnAutoScalingGroup_MetricsCollectionProperty{Granularity: jsii.String("1Minute")}},
+		Tags: &[]*awsautoscaling.CfnAutoScalingGroup_TagPropertyProperty{
+			{Key: jsii.String("Name"), Value: &h.name, PropagateAtLaunch: jsii.Bool(true)},
+			{Key: jsii.String("fargate-driver:part"), Value: &h.partTag, PropagateAtLaunch: jsii.Bool(true)},
+		},
+	}
+	if len(h.targets) > 0 {
+		props.TargetGroupArns = anys(h.targets...)
+	}
+	if h.drain > 0 {
+		props.LifecycleHookSpecificationList = &[]any{&awsautoscaling.CfnAutoScalingGroup_LifecycleHookSpecificationProperty{
+			LifecycleHookName: jsii.String(drainHook), LifecycleTransition: jsii.String("autoscaling:EC2_INSTANCE_TERMINATING"),
+			// AWS takes at most two hours for one heartbeat; a host that needs
+			// longer sends more of them.
+			HeartbeatTimeout: jsii.Number(min(h.drain, 7200)), DefaultResult: jsii.String("CONTINUE"),
+		}}
+	}
+	group := awsautoscaling.NewCfnAutoScalingGroup(p.stack, jsii.String(h.id+"Group"), props)
+	// The old instance ends before the new one starts: there is one disk, one
+	// name for orphans, and no moment with two hosts.
+	group.CfnOptions().SetUpdatePolicy(&awscdk.CfnUpdatePolicy{AutoScalingRollingUpdate: &awscdk.CfnAutoScalingRollingUpdate{
+		MaxBatchSize: jsii.Number(1), MinInstancesInService: jsii.Number(0),
+		SuspendProcesses: list("HealthCheck", "ReplaceUnhealthy", "AZRebalance", "AlarmNotification", "ScheduledActions"),
+	}, AutoScalingScheduledAction: &awscdk.CfnAutoScalingScheduledAction{IgnoreUnmodifiedGroupSizeProperties: jsii.Bool(true)}})
+	return group
+}
+
+func anys(all ...string) *[]any {
+	out := make([]any, len(all))
+	for i := range all {
+		out[i] = &all[i]
+	}
+	return &out
+}

@@ -1,0 +1,129 @@
+// Package stacks turns settings into CloudFormation: four stacks with plain
+// names, wired by a page of code. What a role may do and who may talk to whom
+// is decided in package access, what hosts read in package render; here they
+// only become resources.
+package stacks
+
+import (
+	"maps"
+	"slices"
+
+	"github.com/aws/aws-cdk-go/awscdk/v2"
+	"github.com/aws/constructs-go/constructs/v10"
+	"github.com/aws/jsii-runtime-go"
+
+	"github.com/fargate-driver/fargate-driver/infra/cdk/access"
+	"github.com/fargate-driver/fargate-driver/infra/cdk/settings"
+)
+
+// Inputs is what the stacks need besides the settings.
+type Inputs struct {
+	Settings settings.Settings
+	// SettingsDir is the directory of the settings file: policy files are
+	// relative to it.
+	SettingsDir string
+	// Programs is the directory with fargate-driver and fargate-driver-run,
+	// static, for the manager's architecture.
+	Programs string
+}
+
+// Stacks are the stacks of a deployment; GitLab and Builds are nil where the
+// settings do without them.
+type Stacks struct {
+	Network *Network
+	GitLab  *GitLab
+	Builds  *Builds
+	Runners *Runners
+}
+
+// NewApp makes an app with the choices that its templates depend on. They are
+// here and not in cdk.json, so that a template is the same however it is made.
+func NewApp() awscdk.App {
+	return awscdk.NewApp(&awscdk.AppProps{
+		AnalyticsReporting: jsii.Bool(false),
+		PostCliContext: &map[string]any{
+			// CloudFormation's own validation is an error here, not a warning.
+			"@aws-cdk/core:validateAgainstDefaultRules": true,
+			"@aws-cdk/core:enablePartitionLiterals":     true,
+		},
+	})
+}
+
+// Add puts everything into an app.
+func Add(app awscdk.App, in Inputs) (Stacks, error) {
+	var s Stacks
+	s.Network = newNetwork(app, in)
+	url := in.Settings.GitLab.URL
+	if in.Settings.GitLab.Compute != "none" {
+		s.GitLab = newGitLab(app, in, s.Network)
+		url = s.GitLab.URL
+	}
+	if in.Settings.Builds.Enabled {
+		s.Builds = newBuilds(app, in, s.Network)
+	}
+	var err error
+	if s.Runners, err = newRunners(app, in, s.Network, s.Builds, url); err != nil {
+		return Stacks{}, err
+	}
+	addDashboard(s.Runners.stack, in.Settings, s)
+
+	tags := awscdk.Tags_Of(app)
+	tags.Add(jsii.String("fargate-driver:deployment"), &in.Settings.Name, nil)
+	// A map has no order of its own, and a template must.
+	for _, name := range slices.Sorted(maps.Keys(in.Settings.Tags)) {
+		tags.Add(&name, jsii.String(in.Settings.Tags[name]), nil)
+	}
+	return s, nil
+}
+
+// part is what every stack is made of.
+type part struct {
+	stack awscdk.Stack
+	in    Inputs
+	s     settings.Settings
+	place access.Place
+}
+
+func newPart(scope constructs.Construct, in Inputs, id, description string) part {
+	s := in.Settings
+	stack := awscdk.NewStack(scope, &id, &awscdk.StackProps{
+		StackName:   jsii.String(s.Name + "-" + lower(id)),
+		Description: &description,
+		// The account is that of the credentials at `cdk deploy`, so that the
+		// same settings give the same template wherever they are synthesised.
+		Env:                   &awscdk.Environment{Region: &s.Region},
+		TerminationProtection: jsii.Bool(s.Data == "retain"),
+		AnalyticsReporting:    jsii.Bool(false),
+	})
+	return part{stack: stack, in: in, s: s, place: access.Place{
+		Partition: *awscdk.Aws_PARTITION(), Region: s.Region, Account: *awscdk.Aws_ACCOUNT_ID(),
+	}}
+}
+
+// name is the full name of something in this deployment.
+func (p part) name(suffix string) string { return p.s.Name + "-" + suffix }
+
+// keep is what happens to data when its stack is destroyed.
+func (p part) keep() awscdk.RemovalPolicy {
+	if p.s.Data == "retain" {
+		return awscdk.RemovalPolicy_RETAIN
+	}
+	return awscdk.RemovalPolicy_DESTROY
+}
+
+// output is a line that `cdk deploy` prints.
+func (p part) output(id, value, description string) {
+	awscdk.NewCfnOutput(p.stack, &id, &awscdk.CfnOutputProps{Value: &value, Description: &description})
+}
+
+func lower(s string) string {
+	b := []byte(s)
+	for i := range b {
+		if b[i] >= 'A' && b[i] <= 'Z' {
+			b[i] += 'a' - 'A'
+		}
+	}
+	return string(b)
+}
+
+func list(all ...string) *[]*string { return jsii.Strings(all...) }
