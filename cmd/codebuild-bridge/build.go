@@ -13,7 +13,6 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/fargate-driver/fargate-driver/internal/codebuild"
-	"github.com/fargate-driver/fargate-driver/internal/codebuild/archive"
 	"github.com/fargate-driver/fargate-driver/internal/codebuild/follow"
 	"github.com/fargate-driver/fargate-driver/internal/codebuild/start"
 )
@@ -75,13 +74,8 @@ func (b *buildFlags) complete(cmd *cobra.Command, env environment) (context.Cont
 	if o.Bucket == "" && !o.NoSource {
 		problem("--bucket is missing: the S3 bucket for the source, in the project's region")
 	}
-	if o.Level < 0 || o.Level > 9 {
-		problem("--compression %d is not between 0 and 9", o.Level)
-	}
-	switch o.Archive.Symlinks = archive.Symlinks(b.symlinks); o.Archive.Symlinks {
-	case archive.StoreSymlinks, archive.FollowSymlinks, archive.RefuseSymlinks:
-	default:
-		problem("--symlinks %s is none of store, follow, fail", b.symlinks)
+	if err := checkArchive(&o.Archive, b.symlinks, o.Level, 0); err != nil {
+		problems = append(problems, err)
 	}
 	switch o.Follow.Mode = follow.Mode(b.log); o.Follow.Mode {
 	case follow.Full, follow.Phases, follow.Failed, follow.Off:

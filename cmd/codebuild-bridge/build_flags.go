@@ -8,6 +8,8 @@ import (
 
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
+
+	"github.com/fargate-driver/fargate-driver/internal/codebuild/archive"
 )
 
 // register declares the flags of `build`.
@@ -29,16 +31,21 @@ func (b *buildFlags) sourceFlags(f *pflag.FlagSet, env environment) {
 	f.StringVar(&o.KMSKey, "kms-key", "", "KMS key that encrypts the source; default the bucket's own setting")
 	f.BoolVar(&o.NoReuse, "no-reuse", false, "upload even if the same content is there")
 	f.BoolVar(&o.NoSource, "no-source", false, "upload nothing, build the project's own source")
-	f.StringVar(&o.Archive.Dir, "context", ".", "`directory` to upload")
-	f.StringArrayVar(&o.Archive.Exclude, "exclude", nil, "leave out what matches this `pattern` of .dockerignore's syntax")
-	f.StringArrayVar(&o.Archive.Include, "include", nil, "take what matches this `pattern` though another drops it")
-	f.BoolVar(&o.Archive.IncludeGit, "include-git", false, "take .git too")
-	f.BoolVar(&o.Archive.NoIgnore, "no-ignore", false, "do not read .dockerignore")
-	f.BoolVar(&o.Archive.GitFiles, "git-files", false, "take exactly what git tracks")
-	f.StringVar(&b.symlinks, "symlinks", "store", "what becomes of links: store, follow or fail")
-	f.IntVar(&o.Level, "compression", 1, "0 (none) to 9 (smallest)")
+	archiveFlags(f, &o.Archive, &b.symlinks, &o.Level)
 	f.Int64Var(&o.LargeContext, "large-context", 500_000_000, "list the largest files of a context over so many `bytes`")
 	f.BoolVar(&o.ListLargest, "largest", false, "list the largest files of the context")
+}
+
+// archiveFlags declare what is taken of a directory, and how.
+func archiveFlags(f *pflag.FlagSet, o *archive.Options, symlinks *string, level *int) {
+	f.StringVar(&o.Dir, "context", ".", "`directory` to upload")
+	f.StringArrayVar(&o.Exclude, "exclude", nil, "leave out what matches this `pattern` of .dockerignore's syntax")
+	f.StringArrayVar(&o.Include, "include", nil, "take what matches this `pattern` though another drops it")
+	f.BoolVar(&o.IncludeGit, "include-git", false, "take .git too")
+	f.BoolVar(&o.NoIgnore, "no-ignore", false, "do not read .dockerignore")
+	f.BoolVar(&o.GitFiles, "git-files", false, "take exactly what git tracks")
+	f.StringVar(symlinks, "symlinks", "store", "what becomes of links: store, follow or fail")
+	f.IntVar(level, "compression", 1, "0 (none) to 9 (smallest)")
 }
 
 // defaultPrefix keeps projects apart, and what unprotected branches upload from

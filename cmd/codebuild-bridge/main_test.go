@@ -318,3 +318,17 @@ func TestPublishAndCheck(t *testing.T) {
 		t.Errorf("got %q", out)
 	}
 }
+
+func TestArchive(t *testing.T) {
+	t.Parallel()
+	j := newJob(t, "a", "content", "secret.env", "", ".dockerignore", "*.env\n")
+	j.env = append(j.env, "AWS_REGION=") // it needs nothing of AWS
+	out := j.run(0, "archive", "--list", "--output", filepath.Join(t.TempDir(), "x.zip"))
+	if !strings.Contains(out, "-rw-r--r--            7 a\n") || strings.Contains(out, "secret.env") {
+		t.Errorf("got\n%s", out)
+	}
+	file := filepath.Join(j.dir, "none", "x.zip")
+	if out := j.run(2, "archive", "--output", file); !strings.Contains(out, "writing the archive") {
+		t.Errorf("got\n%s", out)
+	}
+}

@@ -10,7 +10,6 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/fargate-driver/fargate-driver/internal/codebuild"
-	"github.com/fargate-driver/fargate-driver/internal/codebuild/archive"
 )
 
 func newPublish(c *common) *cobra.Command {
@@ -28,8 +27,7 @@ Exit codes: 0 done, 1 the deployment failed, was rolled back or was not made,
 artifact was uploaded, 7 lost contact.`,
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			o.Archive.Symlinks = archive.Symlinks(symlinks)
-			if err := checkPublish(o); err != nil {
+			if err := errors.Join(checkPublish(o), checkArchive(&o.Archive, symlinks, o.Level, 1)); err != nil {
 				return err
 			}
 			bridge, err := c.bridge(cmd.Context())
@@ -78,14 +76,6 @@ func checkPublish(o codebuild.PublishOptions) error {
 	}
 	if o.Format != "zip" && o.Format != "tar.gz" {
 		problems = append(problems, fmt.Errorf("--format %s is neither zip nor tar.gz", o.Format))
-	}
-	if o.Level < 1 || o.Level > 9 {
-		problems = append(problems, fmt.Errorf("--compression %d is not between 1 and 9", o.Level))
-	}
-	switch o.Archive.Symlinks {
-	case archive.StoreSymlinks, archive.FollowSymlinks, archive.RefuseSymlinks:
-	default:
-		problems = append(problems, fmt.Errorf("--symlinks %s is none of store, follow, fail", o.Archive.Symlinks))
 	}
 	return errors.Join(problems...)
 }

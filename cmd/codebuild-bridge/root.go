@@ -51,7 +51,7 @@ CODEBUILD_BRIDGE_MAX_LOG_BYTES; lists are separated by lines.`,
 	f.StringVar(&c.roleARN, "role-arn", "", "`ARN` of a role to take on")
 	f.StringVar(&c.webIdentity, "web-identity-token-env", "", "`NAME` of the variable with a GitLab id_token for --role-arn")
 	f.BoolVar(&c.noColour, "no-color", env.get("NO_COLOR") != "", "no colours in our own lines; default NO_COLOR")
-	root.AddCommand(newBuild(c), newStop(c), newPublish(c), newCheck(c), newVersion(stdout))
+	root.AddCommand(newBuild(c), newStop(c), newPublish(c), newCheck(c), newArchive(c), newVersion(stdout))
 	return root
 }
 
