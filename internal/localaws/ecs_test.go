@@ -102,7 +102,8 @@ func privateIP(task types.Task) string {
 
 func TestTaskLifeFromRunToStop(t *testing.T) {
 	t.Parallel()
-	s, c := startECS(t, Options{}, sh(`echo "$GREETING from $LOCALAWS_TASK_ADDRESS in $PWD"; exec sleep 600`)...)
+	fifo := newFifo(t)
+	s, c := startECS(t, Options{}, "sh", "-c", `echo "$GREETING from $LOCALAWS_TASK_ADDRESS in $PWD"; echo up > "$0"; exec sleep 600`, fifo)
 	in := jobInput()
 	in.StartedBy = aws.String("runner/1")
 	in.Tags = []types.Tag{{Key: aws.String("job"), Value: aws.String("42")}}
@@ -111,6 +112,7 @@ func TestTaskLifeFromRunToStop(t *testing.T) {
 	}}}
 	arn := run(t, c, in)
 	until(t, s, arn, "RUNNING")
+	await(t, fifo)
 	task := describe(t, c, arn)
 	ip := privateIP(task)
 	if !strings.HasPrefix(ip, "127.") || ip != s.Task(arn).Address {
