@@ -66,7 +66,7 @@ func (p *program) root() *cobra.Command {
 		stage.GroupID = "stage"
 		root.AddCommand(stage)
 	}
-	for _, c := range []*cobra.Command{p.check(), p.ps(), p.reap(), p.version()} {
+	for _, c := range []*cobra.Command{p.check(), p.smoke(), p.ps(), p.reap(), p.attach(), p.version()} {
 		c.GroupID = "operator"
 		root.AddCommand(c)
 	}

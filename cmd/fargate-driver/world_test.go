@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -266,11 +267,16 @@ func (r result) log() string { return r.stdout + r.stderr }
 
 func (w *world) start(dir string, env []string, args ...string) *stage {
 	w.t.Helper()
+	return w.startWith(dir, env, nil, args...)
+}
+
+func (w *world) startWith(dir string, env []string, stdin io.Reader, args ...string) *stage {
+	w.t.Helper()
 	ctx, cancel := context.WithTimeout(context.Background(), soon)
 	w.t.Cleanup(cancel)
 	s := &stage{cmd: exec.CommandContext(ctx, filepath.Join(programs, "fargate-driver"), args...), stdout: newWatched(), stderr: newWatched()}
 	s.cmd.Dir, s.cmd.Env = dir, env
-	s.cmd.Stdout, s.cmd.Stderr = s.stdout, s.stderr
+	s.cmd.Stdin, s.cmd.Stdout, s.cmd.Stderr = stdin, s.stdout, s.stderr
 	s.cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
 	s.cmd.WaitDelay = 10 * time.Second
 	if err := s.cmd.Start(); err != nil {
