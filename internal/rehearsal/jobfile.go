@@ -61,6 +61,9 @@ func ReadJobs(r io.Reader) ([]Job, error) {
 		if name == "default" || name == "variables" || name == "stages" || strings.HasPrefix(name, ".") {
 			continue
 		}
+		if slices.ContainsFunc(jobs, func(j Job) bool { return j.Name == name }) {
+			return nil, fmt.Errorf("reading the job file: line %d: job %q is there twice", top.Content[i].Line, name)
+		}
 		j, err := readJob(name, value, common)
 		if err != nil {
 			return nil, fmt.Errorf("reading the job file: job %q, line %d: %w", name, top.Content[i].Line, err)

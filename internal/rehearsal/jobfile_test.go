@@ -70,14 +70,15 @@ other:
 func TestMistakesInAJobFile(t *testing.T) {
 	t.Parallel()
 	for text, want := range map[string]string{
-		"":                                 "EOF",
-		"- a":                              "it has no jobs",
-		"a: {stage: x}":                    `job "a", line 1: it has no script`,
-		"a: {script: [x], parallel: 3}":    "field parallel not found",
-		"a: {script: {x: y}}":              "a script is a list of commands",
-		"a: {script: [x], timeout: soon}":  `timeout "soon" is no time; write it as 90s or 1h 30m`,
-		"a: {script: [x], variables: [y]}": "variables are names with values",
-		"default: {scriptt: [x]}":          "field scriptt not found",
+		"":                                   "EOF",
+		"- a":                                "it has no jobs",
+		"a: {stage: x}":                      `job "a", line 1: it has no script`,
+		"a: {script: [x], parallel: 3}":      "field parallel not found",
+		"a: {script: {x: y}}":                "a script is a list of commands",
+		"a: {script: [x], timeout: soon}":    `timeout "soon" is no time; write it as 90s or 1h 30m`,
+		"a: {script: [x], variables: [y]}":   "variables are names with values",
+		"a: {script: [x]}\na: {script: [y]}": `line 2: job "a" is there twice`,
+		"default: {scriptt: [x]}":            "field scriptt not found",
 	} {
 		_, err := ReadJobs(strings.NewReader(text))
 		if err == nil || !strings.Contains(err.Error(), want) {
