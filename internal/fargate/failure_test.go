@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"net"
+	"os"
 	"reflect"
 	"strings"
 	"testing"
@@ -170,6 +171,20 @@ func TestExplain(t *testing.T) {
 			if !strings.Contains(got.Error(), part) {
 				t.Errorf("%s: %q is missing in %q", name, part, got.Error())
 			}
+		}
+	}
+}
+
+// Whoever reads a message at night finds it in docs/troubleshooting.md.
+func TestEveryMeaningIsInTheDocs(t *testing.T) {
+	t.Parallel()
+	page, err := os.ReadFile("../../docs/troubleshooting.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, r := range rules {
+		if r.meaning != "" && !strings.Contains(string(page), r.meaning) {
+			t.Errorf("%q is missing in docs/troubleshooting.md", r.meaning)
 		}
 	}
 }
