@@ -1,4 +1,4 @@
-// Bench measures the driver against its targets, each beside its peer in the
+// Bench measures the programs against their targets, each beside its peer in the
 // same run on the same machine, with the real programs as whole processes. It
 // prints a table, and says so where a target is missed.
 //
@@ -38,6 +38,9 @@ func groups() []group {
 		{"memory", measureMemory},
 		{"prepare", measurePrepare},
 		{"burst", measureBurst},
+		{"zip", measureZip},
+		{"upload", measureUpload},
+		{"follow", measureFollow},
 	}
 }
 
@@ -51,7 +54,7 @@ type bench struct {
 func main() {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
-	only := flag.String("only", "", "measure only the group of this name (run, throughput, memory, prepare, burst)")
+	only := flag.String("only", "", "measure only the group of this name (run, throughput, memory, prepare, burst, zip, upload, follow)")
 	quick := flag.Bool("quick", false, "a tenth of everything, to try the bench itself")
 	flag.Parse()
 	if err := all(ctx, *only, *quick); err != nil {
@@ -68,7 +71,7 @@ func all(ctx context.Context, only string, quick bool) error {
 	defer os.RemoveAll(dir)
 	b := &bench{programs: filepath.Join(dir, "bin"), dir: dir, quick: quick}
 	build := exec.CommandContext(ctx, "go", "build", "-trimpath", "-ldflags", "-s -w", "-o", b.programs+"/",
-		"./cmd/fargate-driver", "./cmd/fargate-driver-run", "./cmd/coordinator")
+		"./cmd/fargate-driver", "./cmd/fargate-driver-run", "./cmd/coordinator", "./cmd/codebuild-bridge")
 	build.Env = append(os.Environ(), "CGO_ENABLED=0")
 	build.Stderr = os.Stderr
 	if err := build.Run(); err != nil {
