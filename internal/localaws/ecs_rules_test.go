@@ -11,16 +11,6 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/ecs/types"
 )
 
-func httpGet(t *testing.T, url string) ([]byte, error) {
-	t.Helper()
-	resp, err := http.Get(url)
-	if err != nil {
-		return nil, err
-	}
-	defer resp.Body.Close()
-	return io.ReadAll(resp.Body)
-}
-
 // What RunTask refuses, and in which words.
 func TestRunTaskRules(t *testing.T) {
 	t.Parallel()
