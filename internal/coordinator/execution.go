@@ -237,8 +237,7 @@ func (e *execution) hurryUp() {
 func (e *execution) terminate(cause string, grace time.Duration) {
 	defer close(e.terminated)
 	e.agent.log.Printf("ending a script (%s): TERM, and KILL after %s", cause, grace)
-	syscall.Kill(-e.family.leader, syscall.SIGTERM)
-	signalAll(e.members(), syscall.SIGTERM)
+	signalAll(e.members(), syscall.SIGTERM) // its group among them, each once
 	over := time.NewTimer(grace)
 	defer over.Stop()
 	select {

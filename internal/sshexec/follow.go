@@ -199,7 +199,7 @@ func (f *follower) begin(payload []byte, outage *outage) error {
 		_, err := io.Copy(f.channel, io.NewSectionReader(f.script.Content, 0, f.script.Size))
 		f.mu.Unlock()
 		if err != nil {
-			return fmt.Errorf("%w: sending the script: %w", errBroken, err)
+			return nil // the connection broke, or the agent says why it takes no more: read on
 		}
 	}
 	f.sentTo = state.Instance

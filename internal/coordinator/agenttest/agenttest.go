@@ -148,7 +148,7 @@ func StartCommand(t testing.TB, cmd *exec.Cmd, environ ...string) *Agent {
 		a.Err = cmd.Wait()
 	}()
 	t.Cleanup(func() {
-		cmd.Process.Kill()
+		syscall.Kill(-cmd.Process.Pid, syscall.SIGKILL) // with whatever wraps it
 		<-a.Exited
 		if strings.Contains(a.Log(), "DATA RACE") || strings.Contains(a.Log(), "panic:") {
 			t.Errorf("the agent's log:\n%s", a.Log())
