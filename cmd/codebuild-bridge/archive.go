@@ -18,7 +18,7 @@ func newArchive(c *common) *cobra.Command {
 	var list bool
 	cmd := &cobra.Command{
 		Use:   "archive",
-		Short: "show or write what `build` would upload, without AWS",
+		Short: "show or write what build would upload, without AWS",
 		Long: `Lists what build would upload (--list), or writes it to a file (--output); prints
 the digest of the content, which becomes a part of the source's key.`,
 		Args: cobra.NoArgs,
@@ -49,8 +49,9 @@ the digest of the content, which becomes a part of the source's key.`,
 			return nil
 		},
 	}
-	archiveFlags(cmd.Flags(), &o, &symlinks, &level)
 	f := cmd.Flags()
+	f.SortFlags = false
+	archiveFlags(f, &o, &symlinks, &level)
 	f.StringVar(&o.Dockerfile, "dockerfile", "Dockerfile", "the Dockerfile, relative to the context")
 	f.BoolVar(&list, "list", false, "list the entries with their modes and sizes")
 	f.StringVarP(&output, "output", "o", "", "write the zip to this file")

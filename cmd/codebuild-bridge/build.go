@@ -30,6 +30,7 @@ type buildFlags struct {
 	log        string
 	stopBefore time.Duration
 	override   string
+	cache      bool
 }
 
 func newBuild(c *common) *cobra.Command {
@@ -140,12 +141,12 @@ func (b *buildFlags) buildspec(cmd *cobra.Command) error {
 		b.docker.Dockerfile = file
 		o.Archive.Dockerfile = file
 		o.MustExist = append(o.MustExist, file)
-		o.Request.Buildspec = ""
+		o.Request.Buildspec, b.docker.NoCache = "", !b.cache
 		var err error
 		o.Request.BuildspecText, err = b.docker.Buildspec()
 		return err
 	}
-	for _, name := range []string{"tag", "build-arg", "build-secret", "label", "target", "platform", "cache-ref", "no-cache", "docker-arg", "no-push"} {
+	for _, name := range []string{"tag", "build-arg", "build-secret", "label", "target", "platform", "cache-ref", "cache", "docker-arg", "no-push"} {
 		if cmd.Flags().Changed(name) {
 			return fmt.Errorf("--%s needs --buildspec %s", name, builtinDocker)
 		}

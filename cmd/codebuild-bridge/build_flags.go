@@ -65,16 +65,16 @@ func defaultPrefix(env environment) string {
 func (b *buildFlags) dockerFlags(f *pflag.FlagSet) {
 	d := &b.docker
 	f.StringVar(&b.options.Request.Buildspec, "buildspec", "", "buildspec `file` in the source, or builtin:docker; default the project's own")
-	f.StringArrayVar(&d.Tags, "tag", nil, "builtin:docker: `REPOSITORY:TAG` to push; several are possible")
+	f.StringArrayVar(&d.Tags, "tag", nil, "builtin:docker: `REPOSITORY:TAG` to push")
 	f.StringVar(&d.Dockerfile, "dockerfile", "Dockerfile", "the Dockerfile, relative to the context")
 	f.StringVar(&d.Directory, "directory", "", "builtin:docker: docker's context, relative to --context; default all of it")
 	f.StringArrayVar(&d.BuildArgs, "build-arg", nil, "builtin:docker: `NAME=VALUE`")
 	f.StringArrayVar(&d.Secrets, "build-secret", nil, "builtin:docker: `id=ID,env=NAME`, NAME set by --env NAME=secret:...")
 	f.StringArrayVar(&d.Labels, "label", nil, "builtin:docker: `NAME=VALUE`")
 	f.StringVar(&d.Target, "target", "", "builtin:docker: the stage to build")
-	f.StringArrayVar(&d.Platforms, "platform", nil, "builtin:docker: as linux/arm64; several are possible")
+	f.StringArrayVar(&d.Platforms, "platform", nil, "builtin:docker: as linux/arm64")
 	f.StringVar(&d.Cache, "cache-ref", "", "builtin:docker: image that keeps the layers; default the first tag's repository, :buildcache")
-	f.BoolVar(&d.NoCache, "no-cache", false, "builtin:docker: neither use nor write a layer cache")
+	f.BoolVar(&b.cache, "cache", true, "builtin:docker: keep the layers in the registry for the next build")
 	f.StringArrayVar(&d.Args, "docker-arg", nil, "builtin:docker: one more `argument` of docker buildx build")
 	f.BoolVar(&d.NoPush, "no-push", false, "builtin:docker: build only")
 }
@@ -117,7 +117,7 @@ func (b *buildFlags) logFlags(f *pflag.FlagSet, env environment) {
 	f.Int64Var(&o.Follow.MaxBytes, "max-log-bytes", 3<<20, "show so many `bytes` of the log at most, its beginning and its end; 0: all")
 	f.StringVar(&o.DotenvFile, "dotenv", "", "write this dotenv report: build id, status, exported variables")
 	f.StringVar(&o.AnnotationsFile, "annotations", "", "write this annotations report: links on the job's page")
-	f.StringVar(&o.StateDir, "state-dir", defaultStateDir(env), "keeps the ids of running builds for `codebuild-bridge stop`")
+	f.StringVar(&o.StateDir, "state-dir", defaultStateDir(env), "`directory` that keeps the ids of running builds, for stop")
 }
 
 // defaultStateDir is the same for all commands of a job, after_script too.

@@ -26,6 +26,7 @@ func newCheck(c *common) *cobra.Command {
 		},
 	}
 	f := cmd.Flags()
+	f.SortFlags = false
 	f.StringVar(&o.Project, "project", "", "CodeBuild project (required)")
 	f.StringVar(&o.Bucket, "bucket", "", "S3 bucket for the source")
 	f.StringVar(&o.Prefix, "prefix", defaultPrefix(c.env), "beginning of the source's key")

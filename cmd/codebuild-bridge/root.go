@@ -70,7 +70,10 @@ func fromEnvironment(flags *pflag.FlagSet, env environment) error {
 			values = strings.Split(strings.TrimSpace(value), "\n")
 		}
 		for _, v := range values {
-			if err := flags.Set(f.Name, strings.TrimSpace(v)); err != nil {
+			if v = strings.TrimSpace(v); v == "" {
+				continue
+			}
+			if err := flags.Set(f.Name, v); err != nil {
 				failed = fmt.Errorf("reading the variable %s: %w", name, err)
 			}
 		}

@@ -19,6 +19,6 @@ left running; for after_script. It succeeds when there is none.`,
 			return bridge.Stop(cmd.Context(), stateDir, ids...)
 		},
 	}
-	cmd.Flags().StringVar(&stateDir, "state-dir", defaultStateDir(c.env), "where `build` keeps the ids")
+	cmd.Flags().StringVar(&stateDir, "state-dir", defaultStateDir(c.env), "`directory` in which build keeps the ids")
 	return cmd
 }
