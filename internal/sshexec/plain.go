@@ -7,7 +7,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"strconv"
 	"strings"
 	"sync"
 	"time"
@@ -226,10 +225,20 @@ func (s *plainSession) cancel() {
 		return
 	}
 	grace := max(1, int(s.options.Grace.Round(time.Second)/time.Second))
-	if err := s.second(fmt.Sprintf("exec /bin/sh -c '%s' sh %s %s", killPlain, s.sid, strconv.Itoa(grace))); err == nil {
+	command := fmt.Sprintf("exec /bin/sh -c '%s' sh %s %d", killPlain, s.sid, grace)
+	if s.client.execute(command) == nil {
 		return
 	}
-	// A server with MaxSessions 1: ask it to signal the group.
+	// A server with MaxSessions 1 takes it on another connection. It will not
+	// outlive the one that the script runs on.
+	ctx, stop := context.WithTimeout(context.Background(), s.options.ConnectTimeout)
+	defer stop()
+	if other, err := dial(ctx, s.target, s.options); err == nil {
+		defer other.Close()
+		if other.execute(command) == nil {
+			return
+		}
+	}
 	s.signal("TERM")
 	select {
 	case <-s.ended:
@@ -238,13 +247,15 @@ func (s *plainSession) cancel() {
 	}
 }
 
+// signal asks the server to signal the script's group. Those that do not
+// separate privileges refuse it, root's sessions in OpenSSH among them.
 func (s *plainSession) signal(name string) {
 	s.channel.SendRequest("signal", false, ssh.Marshal(struct{ Signal string }{name}))
 }
 
-// second runs a command on the same connection and waits for its end.
-func (s *plainSession) second(command string) error {
-	channel, requests, err := s.client.ssh.OpenChannel("session", nil)
+// execute runs a command in a session of its own and waits for its end.
+func (c *Client) execute(command string) error {
+	channel, requests, err := c.ssh.OpenChannel("session", nil)
 	if err != nil {
 		return err
 	}
@@ -255,7 +266,7 @@ func (s *plainSession) second(command string) error {
 		return err
 	}
 	if !ok {
-		return errors.New("the server refuses a second command")
+		return errors.New("the server refuses the command")
 	}
 	_, err = io.Copy(io.Discard, channel)
 	return err

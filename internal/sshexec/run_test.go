@@ -120,15 +120,22 @@ func TestRunCancelled(t *testing.T) {
 		} {
 			t.Run(test.name, func(t *testing.T) {
 				t.Parallel()
-				ctx, cancel := context.WithCancel(t.Context())
-				defer cancel()
-				begun := &signalWriter{at: "\n", reached: cancel}
-				_, err := sshexec.Run(ctx, target, script(test.name, test.text, begun, io.Discard), sshexec.Options{Grace: time.Second})
-				if !errors.Is(err, context.Canceled) {
-					t.Errorf("got %v, want that it was cancelled", err)
-				}
-				waitGone(t, strings.TrimSpace(begun.String()))
+				cancelledScript(t, target, test.text, time.Second)
 			})
 		}
 	})
+}
+
+// cancelledScript runs a script that prints its process, cancels it then, and
+// checks that it is gone.
+func cancelledScript(t *testing.T, target sshexec.Target, text string, grace time.Duration) {
+	t.Helper()
+	ctx, cancel := context.WithCancel(t.Context())
+	defer cancel()
+	begun := &signalWriter{at: "\n", reached: cancel}
+	_, err := sshexec.Run(ctx, target, script(t.Name(), text, begun, io.Discard), sshexec.Options{Grace: grace})
+	if !errors.Is(err, context.Canceled) {
+		t.Errorf("got %v, want that it was cancelled", err)
+	}
+	waitGone(t, strings.TrimSpace(begun.String()))
 }
