@@ -149,6 +149,26 @@ func TestTaskEndsWhileAScriptRuns(t *testing.T) {
 	}
 }
 
+// The SSH server itself dies in the middle of a script.
+func TestServerDiesWhileAScriptRuns(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, localaws.Options{}, "")
+	w.sshd()
+	j := w.job()
+	j.stage("prepare").want(t, succeeded)
+	// Its parent is the process of this connection; the task goes on.
+	j.run("echo begun; sleep 1; kill -9 $PPID; sleep 60\n").want(t, systemFailure, "begun", "the connection was lost")
+	j.run("echo the task goes on\n").want(t, succeeded, "the task goes on")
+	j.stage("cleanup").want(t, succeeded)
+
+	w = newWorld(t, localaws.Options{}, "")
+	j = w.job()
+	j.stage("prepare").want(t, succeeded)
+	// The agent is the container's first process, so that the task ends.
+	j.run("echo begun; sleep 1; kill -9 $PPID; sleep 60\n").want(t, systemFailure, "begun", "container ci-coordinator exited with code 137")
+	j.stage("cleanup").want(t, succeeded)
+}
+
 // The manager's driver is told to end: the script and all that it started end
 // with it, the task stays for after_script.
 func TestCancelEndsTheScriptAndKeepsTheTask(t *testing.T) {

@@ -35,7 +35,11 @@ func (p *program) stages() []*cobra.Command {
 					if err != nil {
 						return err
 					}
-					return e.Prepare(ctx)
+					if err := e.Prepare(ctx); err != nil {
+						e.Log.WithError(err).Error("prepare")
+						return err
+					}
+					return nil
 				})
 			},
 		},
@@ -55,7 +59,11 @@ func (p *program) stages() []*cobra.Command {
 					}
 					// gitlab-runner files what cleanup writes to stderr as warnings.
 					e.JobLog = joblog.New(p.stdout, true)
-					return e.Cleanup(ctx)
+					if err := e.Cleanup(ctx); err != nil {
+						e.Log.WithError(err).Error("cleanup")
+						return err
+					}
+					return nil
 				})
 			},
 		},

@@ -30,6 +30,9 @@ func (p *program) taskState() *cobra.Command {
 				return err
 			}
 			dead, err := executor.TaskState(c.Context(), ecs, records, args[0], settle)
+			if dead != "" {
+				newLogger(cfg).WithField("record", args[0]).Warn("a job's task has ended: " + dead)
+			}
 			if err != nil {
 				newLogger(cfg).WithError(err).Warn("asking ECS about a task")
 				if dead == "" {

@@ -53,6 +53,7 @@ func (e *Executor) Prepare(ctx context.Context) error {
 	t, err := p.launch(limited)
 	if err == nil {
 		took := time.Since(p.started)
+		e.Log.WithField("task", t.ARN).WithField("place", p.rec.Place).WithField("seconds", int(took.Seconds())).Info("the task is ready")
 		e.JobLog.Good("Task %s is ready after %s%s", t.ID(), joblog.Duration(took), p.whereTheTimeWent(ctx, t))
 	}
 	if ctx.Err() != nil {
