@@ -3,7 +3,7 @@
 # script here. The environment of each stage is kept in $SEEN.
 stage=$1
 shift
-count=$(ls "$SEEN" | wc -l)
+count=$(find "$SEEN" -mindepth 1 | wc -l)
 env -0 | sort -z > "$SEEN/$(printf %02d "$count")-$stage${2:+-$2}"
 case $stage in
 config)
