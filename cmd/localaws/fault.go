@@ -22,10 +22,10 @@ func (p *program) fault() *cobra.Command {
 	c := &cobra.Command{
 		Use:   "fault KIND",
 		Short: "Order a failure on a running server",
-		Long: fmt.Sprintf("fault lets calls to a running `localaws serve` fail, and prints the number of the order. KIND is one of\n%v.\n\n", kinds()) +
-			"    localaws fault capacity --count 3\n" +
-			"    localaws fault refused --operation StopTask --code ThrottlingException\n" +
-			"    localaws fault pull-failure --match my-family",
+		Long:  "fault lets calls to a running `localaws serve` fail, and prints the number of the order. The kinds:\n\n" + kinds(),
+		Example: "  localaws fault capacity --count 3\n" +
+			"  localaws fault refused --operation StopTask --code ThrottlingException\n" +
+			"  localaws fault pull-failure --match my-family",
 		Args: arguments(cobra.ExactArgs(1)),
 		RunE: func(c *cobra.Command, args []string) error {
 			f.Kind = localaws.FaultKind(args[0])
@@ -101,11 +101,11 @@ func (p *program) calls() *cobra.Command {
 }
 
 func kinds() string {
-	var names []string
+	var b strings.Builder
 	for _, k := range localaws.FaultKinds() {
-		names = append(names, string(k))
+		fmt.Fprintf(&b, "  %-14s%s\n", k, k.Meaning())
 	}
-	return strings.Join(names, ", ")
+	return b.String()
 }
 
 // show prints a list of the server's, one JSON value a line.

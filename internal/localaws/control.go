@@ -59,6 +59,41 @@ func FaultKinds() []FaultKind {
 	}
 }
 
+// Meaning says in a line what a kind does to a call, or "" if there is no such kind.
+func (k FaultKind) Meaning() string {
+	switch k {
+	case Refused:
+		return "answer with an AWS error, do nothing"
+	case Unanswered:
+		return "do the work, then cut the connection"
+	case HangBefore:
+		return "wait, until released, before the work"
+	case HangAfter:
+		return "do the work, wait with the answer until released"
+	case Delayed:
+		return "wait for --delay, then go on"
+	case CapacityUnavailable:
+		return "RunTask: no capacity"
+	case VCPUQuota:
+		return "RunTask: the account's quota of vCPUs is reached"
+	case RunFailure:
+		return "RunTask: no task, with --message as the reason"
+	case PullFailure:
+		return "RunTask: the task stops, its image cannot be pulled"
+	case InitFailure:
+		return "RunTask: the task stops with a ResourceInitializationError"
+	case Stuck:
+		return "RunTask: the task stays in PROVISIONING"
+	case ExitAtOnce:
+		return "RunTask: the containers exit with --exit-code at once"
+	case Missing:
+		return "DescribeTasks: the tasks are not known yet"
+	case Lagging:
+		return "ListTasks: tasks younger than --delay (0: all) are not listed yet"
+	}
+	return ""
+}
+
 // describedFault is a fault as the control interface shows it.
 type describedFault struct {
 	ID int `json:"id"`
