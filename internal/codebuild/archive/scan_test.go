@@ -63,6 +63,17 @@ func TestTooLongPath(t *testing.T) {
 	}
 }
 
+func TestDeepPath(t *testing.T) {
+	t.Parallel()
+	deep := strings.Repeat("directory/", 150) + "file"
+	dir := tree{deep: "at the bottom"}.lay(t)
+	tr := scan(t, Options{Dir: dir})
+	if got := names(tr); got != deep {
+		t.Errorf("got %d bytes of a name, want %d", len(got), len(deep))
+	}
+	zipped(t, tr, 1)
+}
+
 func TestSkippedWithAWarning(t *testing.T) {
 	t.Parallel()
 	// A socket's path is 107 bytes at most, which a test's directory can exceed.

@@ -220,16 +220,16 @@ func (w failingWriter) Write([]byte) (int, error) { return 0, w.err }
 // More than 65,535 entries and more than 4 GiB need zip64.
 func TestZip64(t *testing.T) {
 	t.Parallel()
-	t.Run("70,000 files", func(t *testing.T) {
+	t.Run("200,000 files", func(t *testing.T) {
 		t.Parallel()
 		tr := &Tree{digested: true}
-		for i := range 70_000 {
-			tr.Entries = append(tr.Entries, Entry{Name: fmt.Sprintf("d%05d", i), Mode: fs.ModeDir | 0o755})
+		for i := range 200_000 {
+			tr.Entries = append(tr.Entries, Entry{Name: fmt.Sprintf("d%06d", i), Mode: fs.ModeDir | 0o755})
 		}
 		data := zipped(t, tr, 1)
 		zr, err := zip.NewReader(bytes.NewReader(data), int64(len(data)))
-		if err != nil || len(zr.File) != 70_000 {
-			t.Fatalf("got %d entries, %v; want 70,000", len(zr.File), err)
+		if err != nil || len(zr.File) != 200_000 {
+			t.Fatalf("got %d entries, %v; want 200,000", len(zr.File), err)
 		}
 	})
 	t.Run("4 GiB file", func(t *testing.T) {

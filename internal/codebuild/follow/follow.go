@@ -268,6 +268,9 @@ func (f *Follower) look(ctx context.Context) (changed bool, err error) {
 	if f.build.Complete && f.ended.IsZero() {
 		f.ended = now
 	}
+	if session := f.build.DebugSession; session != "" && session != before.DebugSession {
+		f.print.interject(func() { f.say.Info("Debug session: aws ssm start-session --target %s", session) })
+	}
 	f.tellPhases()
 	return before.Phase != f.build.Phase || before.Status != f.build.Status, nil
 }

@@ -252,13 +252,19 @@ func (s *Starter) start(ctx context.Context, in *codebuild.StartBuildInput) (bui
 		if kind == apierror.Expired {
 			apierror.Renew(s.cfg)
 		}
+		// An answer of 4xx is one: no build was started. Anything else leaves it
+		// open, and only the same call with the same token can tell.
+		status := apierror.Status(err)
+		refused := status >= 400 && status < 500
+		if refused && ctx.Err() != nil {
+			return build.Build{}, fmt.Errorf("starting a build of project %s: %w", aws.ToString(in.ProjectName), context.Cause(ctx))
+		}
 		limit := unansweredLimit
 		if ctx.Err() != nil {
 			limit = stoppingLimit
 		}
-		answered := apierror.Status(err) != 0
 		again := kind == apierror.Lost || kind == apierror.Throttled || kind == apierror.Expired
-		if !again || time.Since(first) > limit || (answered && ctx.Err() != nil) {
+		if !again || time.Since(first) > limit {
 			return build.Build{}, explain(aws.ToString(in.ProjectName), in, err)
 		}
 		select {
