@@ -29,25 +29,27 @@ type Project struct {
 // is a build without any delay.
 type BuildPlan struct {
 	// Queue, Provision and Finalize are how long these phases take.
-	Queue, Provision, Finalize time.Duration
+	Queue     time.Duration `json:"queue,omitempty"`
+	Provision time.Duration `json:"provision,omitempty"`
+	Finalize  time.Duration `json:"finalize,omitempty"`
 	// Hold, when not nil, keeps builds in PROVISIONING until it is closed.
-	Hold <-chan struct{}
+	Hold <-chan struct{} `json:"-"`
 	// LateStream is how long after PROVISIONING the log stream appears.
-	LateStream time.Duration
+	LateStream time.Duration `json:"lateStream,omitempty"`
 	// LateLog is how long each event takes to become visible.
-	LateLog time.Duration
+	LateLog time.Duration `json:"lateLog,omitempty"`
 	// NoLogGroup has the build write no log though it names one.
-	NoLogGroup bool
+	NoLogGroup bool `json:"noLogGroup,omitempty"`
 	// Fault ends builds with FAULT in this phase, as an error of AWS's own.
-	Fault string
+	Fault string `json:"fault,omitempty"`
 	// PullFailure ends builds in PROVISIONING: the build image cannot be had.
-	PullFailure bool
+	PullFailure bool `json:"pullFailure,omitempty"`
 	// Minute is how long a minute of the timeouts is; 0 means a minute.
-	Minute time.Duration
+	Minute time.Duration `json:"minute,omitempty"`
 	// AccountLimit is how many builds may be in progress; 0 means no limit.
-	AccountLimit int
+	AccountLimit int `json:"accountLimit,omitempty"`
 	// Path comes before the PATH of the builds' commands.
-	Path string
+	Path string `json:"path,omitempty"`
 }
 
 // ProjectName is there from the start, so that a person can begin at once.
@@ -86,6 +88,7 @@ func addCodeBuild(s *Server) error {
 	}
 	s.codeBuild = cb
 	s.AddProject(Project{Name: ProjectName, Privileged: true})
+	addCodeBuildControl(s)
 	if err := addTools(s); err != nil {
 		return err
 	}
