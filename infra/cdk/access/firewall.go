@@ -133,9 +133,9 @@ func outPorts(s settings.Settings, g Group) []int {
 	switch {
 	case g == Manager:
 		// The manager installs and asks over HTTPS; GitLab itself may be at a
-		// plain HTTP entry.
-		if entry := EntryPort(s); entry != 443 && s.GitLab.Compute != "none" {
-			return []int{443, entry}
+		// plain HTTP address.
+		if plain := s.GitLab.Compute != "none" && s.Entry.PlainHTTP || strings.HasPrefix(s.GitLab.URL, "http://"); plain {
+			return []int{443, 80}
 		}
 		return []int{443}
 	case s.Network.Egress == "none" && s.Network.VPC == "":

@@ -86,7 +86,11 @@ type decoder struct {
 }
 
 func (d *decoder) problem(key, format string, args ...any) {
-	d.problems = append(d.problems, Problem{d.lines[key], key, fmt.Sprintf(format, args...)})
+	line := d.lines[key]
+	if line == 0 { // what is missing is told at its table
+		line = d.lines[key[:max(0, strings.LastIndex(key, "."))]]
+	}
+	d.problems = append(d.problems, Problem{line, key, fmt.Sprintf(format, args...)})
 }
 
 // table decodes a table into a struct; prefix is "" or ends in a dot.

@@ -70,13 +70,14 @@ type GitLab struct {
 	Memory       int    `toml:"memory" default:"8192" doc:"With fargate: memory of the task in MiB, 8192 or more." example:"16384"`
 	GraceMinutes int    `toml:"grace_minutes" default:"30" doc:"Longest time from start to ready, with the database migrations of an upgrade." example:"60"`
 
-	Database     string `toml:"database" default:"bundled" doc:"bundled: inside GitLab; rds: RDS for PostgreSQL 17 in two zones; aurora: against GitLab's advice (\"Amazon Aurora is incompatible and not supported\"), only with aurora_unsupported_by_gitlab = true." example:"rds"`
-	Aurora       bool   `toml:"aurora_unsupported_by_gitlab" default:"false" doc:"You know that GitLab does not support Aurora and want it all the same." example:"true"`
-	DatabaseType string `toml:"database_instance_type" default:"m7g.large" doc:"Instance type of the database, without db. in front; burstable ones are not recommended by GitLab." example:"m7g.xlarge"`
-	DatabaseGiB  int    `toml:"database_gib" default:"100" doc:"With rds: storage of the database, which grows by itself up to four times this." example:"200"`
-	Redis        string `toml:"redis" default:"bundled" doc:"bundled, or elasticache: two nodes, cluster mode off, TLS and a password." example:"elasticache"`
-	RedisType    string `toml:"redis_node_type" default:"cache.m7g.large" doc:"Node type with elasticache." example:"cache.t4g.small"`
-	ObjectBucket bool   `toml:"object_storage" default:"false" doc:"Keep artifacts, LFS, uploads, packages and the like in S3 buckets, one for each kind, by role. Buckets are not in the disk's backups." example:"true"`
+	Database        string `toml:"database" default:"bundled" doc:"bundled: inside GitLab; rds: RDS for PostgreSQL 17 in two zones; aurora: against GitLab's advice (\"Amazon Aurora is incompatible and not supported\"), only with aurora_unsupported_by_gitlab = true." example:"rds"`
+	Aurora          bool   `toml:"aurora_unsupported_by_gitlab" default:"false" doc:"You know that GitLab does not support Aurora and want it all the same." example:"true"`
+	DatabaseType    string `toml:"database_instance_type" default:"m7g.large" doc:"Instance type of the database, without db. in front; burstable ones are not recommended by GitLab." example:"m7g.xlarge"`
+	DatabaseVersion string `toml:"database_version" default:"17.9" doc:"With rds or aurora: version of PostgreSQL. GitLab 19 wants 17 or newer; RDS retires minor versions after a while." example:"17.10"`
+	DatabaseGiB     int    `toml:"database_gib" default:"100" doc:"With rds: storage of the database, which grows by itself up to four times this." example:"200"`
+	Redis           string `toml:"redis" default:"bundled" doc:"bundled, or elasticache: two nodes, cluster mode off, TLS and a password." example:"elasticache"`
+	RedisType       string `toml:"redis_node_type" default:"cache.m7g.large" doc:"Node type with elasticache." example:"cache.t4g.small"`
+	ObjectBucket    bool   `toml:"object_storage" default:"false" doc:"Keep artifacts, LFS, uploads, packages and the like in S3 buckets, one for each kind, by role. Buckets are not in the disk's backups." example:"true"`
 
 	Mail         string `toml:"mail" default:"none" doc:"none; ses: Amazon SES by role, from GitLab 19.3 on; smtp: a server and a user with a password in Secrets Manager." example:"ses"`
 	MailFrom     string `toml:"mail_from" doc:"Sender of mails; a verified identity of SES." example:"gitlab@example.com"`

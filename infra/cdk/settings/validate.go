@@ -12,21 +12,22 @@ import (
 )
 
 var (
-	nameForm    = regexp.MustCompile(`^[a-z][a-z0-9-]{0,10}[a-z0-9]$`)
-	regionForm  = regexp.MustCompile(`^[a-z]{2}(-[a-z]+)+-\d$`)
-	vpcForm     = regexp.MustCompile(`^vpc-[0-9a-f]+$`)
-	subnetForm  = regexp.MustCompile(`^subnet-[0-9a-f]+$`)
-	domainForm  = regexp.MustCompile(`^([a-z0-9]([a-z0-9-]*[a-z0-9])?\.)+[a-z]{2,}$`)
-	zoneForm    = regexp.MustCompile(`^Z[A-Z0-9]+$`)
-	versionForm = regexp.MustCompile(`^\d+\.\d+\.\d+$`)
-	sha256Form  = regexp.MustCompile(`^[0-9a-f]{64}$`)
-	typeForm    = regexp.MustCompile(`^[a-z0-9-]+\.[a-z0-9]+$`)
-	nodeForm    = regexp.MustCompile(`^cache\.[a-z0-9]+\.[a-z0-9]+$`)
-	accountForm = regexp.MustCompile(`^\d{12}$`)
-	mailForm    = regexp.MustCompile(`^[^@\s]+@[^@\s]+\.[^@\s]+$`)
-	cronForm    = regexp.MustCompile(`^\S+ \S+ \S+ \S+ \S+$`)
-	repoForm    = regexp.MustCompile(`^[a-z0-9]+([._/-][a-z0-9]+)*$`)
-	policyForm  = regexp.MustCompile(`^[\w+=,.@-]+$`)
+	nameForm     = regexp.MustCompile(`^[a-z][a-z0-9-]{0,10}[a-z0-9]$`)
+	regionForm   = regexp.MustCompile(`^[a-z]{2}(-[a-z]+)+-\d$`)
+	vpcForm      = regexp.MustCompile(`^vpc-([0-9a-f]{8}|[0-9a-f]{17})$`)
+	subnetForm   = regexp.MustCompile(`^subnet-([0-9a-f]{8}|[0-9a-f]{17})$`)
+	domainForm   = regexp.MustCompile(`^([a-z0-9]([a-z0-9-]*[a-z0-9])?\.)+[a-z]{2,}$`)
+	zoneForm     = regexp.MustCompile(`^Z[A-Z0-9]+$`)
+	versionForm  = regexp.MustCompile(`^\d+\.\d+\.\d+$`)
+	sha256Form   = regexp.MustCompile(`^[0-9a-f]{64}$`)
+	typeForm     = regexp.MustCompile(`^[a-z0-9-]+\.[a-z0-9]+$`)
+	nodeForm     = regexp.MustCompile(`^cache\.[a-z0-9]+\.[a-z0-9]+$`)
+	accountForm  = regexp.MustCompile(`^\d{12}$`)
+	mailForm     = regexp.MustCompile(`^[^@\s]+@[^@\s]+\.[^@\s]+$`)
+	cronForm     = regexp.MustCompile(`^\S+ \S+ \S+ \S+ \S+$`)
+	repoForm     = regexp.MustCompile(`^[a-z0-9]+([._/-][a-z0-9]+)*$`)
+	postgresForm = regexp.MustCompile(`^(1[7-9]|2\d)\.\d+$`)
+	policyForm   = regexp.MustCompile(`^[\w+=,.@-]+$`)
 )
 
 // Endpoints are the interface endpoints that [network] endpoints may name.
@@ -289,6 +290,10 @@ func (v *validator) stores(g GitLab) {
 		v.problem("gitlab.database", "GitLab says that Amazon Aurora is incompatible and not supported; use rds, or take the risk with aurora_unsupported_by_gitlab = true")
 	}
 	v.form("gitlab.database_instance_type", g.DatabaseType, typeForm, "an instance type without db. in front, such as m7g.large")
+	if g.Database == "aurora" && !strings.HasPrefix(g.DatabaseType, "r") && !strings.HasPrefix(g.DatabaseType, "t") {
+		v.problem("gitlab.database_instance_type", "Aurora has no db.%s; use one of the r families, such as r7g.large", g.DatabaseType)
+	}
+	v.form("gitlab.database_version", g.DatabaseVersion, postgresForm, "a version of PostgreSQL from 17 on, such as 17.9")
 	v.between("gitlab.database_gib", g.DatabaseGiB, 20, 16384, " GiB")
 	v.oneOf("gitlab.redis", g.Redis, "bundled", "elasticache")
 	v.form("gitlab.redis_node_type", g.RedisType, nodeForm, "a node type such as cache.m7g.large")

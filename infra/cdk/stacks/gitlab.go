@@ -19,10 +19,12 @@ type GitLab struct {
 	URL string
 
 	network *Network
-	entry   entry
-	scope   access.GitLabScope
-	secrets []render.Secret
-	omnibus string
+	// accessLogs keeps who asked load balancers and buckets for what.
+	accessLogs awss3.Bucket
+	entry      entry
+	scope      access.GitLabScope
+	secrets    []render.Secret
+	omnibus    string
 }
 
 func newGitLab(app awscdk.App, in Inputs, n *Network) *GitLab {
@@ -32,6 +34,8 @@ func newGitLab(app awscdk.App, in Inputs, n *Network) *GitLab {
 		Place: g.place, Name: g.s.Name, Key: keyARN(n.Key), LogGroup: g.logGroupARN("gitlab"),
 		Mail: g.s.GitLab.Mail == "ses", MailFrom: g.s.GitLab.MailFrom, Exec: g.s.GitLab.ExecIntoTask,
 	}
+	// Both services write logs with S3's own encryption only.
+	g.accessLogs = g.bucket("AccessLogs", nil, false, g.s.LogRetentionDays, nil)
 	g.entry = g.addEntry()
 	g.URL = g.entry.url
 
@@ -76,7 +80,7 @@ func (g *GitLab) addBuckets(config *render.GitLab) {
 		return
 	}
 	for _, kind := range render.BucketKinds() {
-		b := awss3.Bucket(g.bucket("Objects-"+strings.ReplaceAll(kind, "_", "-"), g.network.Key, true, 0, nil))
+		b := g.bucket("Objects-"+strings.ReplaceAll(kind, "_", "-"), g.network.Key, true, 0, g.accessLogs)
 		config.Buckets = append(config.Buckets, render.Bucket{Kind: kind, Name: *b.BucketName()})
 		g.scope.Buckets = append(g.scope.Buckets, *b.BucketArn())
 	}

@@ -8,7 +8,6 @@ import (
 	targets "github.com/aws/aws-cdk-go/awscdk/v2/awselasticloadbalancingv2targets"
 	"github.com/aws/aws-cdk-go/awscdk/v2/awsroute53"
 	"github.com/aws/aws-cdk-go/awscdk/v2/awsroute53targets"
-	"github.com/aws/aws-cdk-go/awscdk/v2/awss3"
 	"github.com/aws/aws-cdk-go/awscdk/v2/awswafv2"
 	"github.com/aws/jsii-runtime-go"
 
@@ -47,8 +46,7 @@ func (g *GitLab) addEntry() entry {
 		SecurityGroup: g.network.Groups[access.Entry], IdleTimeout: awscdk.Duration_Seconds(jsii.Number(g.s.Entry.Idle)),
 		DropInvalidHeaderFields: jsii.Bool(true), DeletionProtection: jsii.Bool(g.s.Data == "retain"), DesyncMitigationMode: elb.DesyncMitigationMode_DEFENSIVE,
 	})
-	logs := g.accessLogs()
-	e.web.LogAccessLogs(logs, jsii.String("web"))
+	e.web.LogAccessLogs(g.accessLogs, jsii.String("web"))
 	kind := elb.TargetType_INSTANCE
 	if g.s.GitLab.Compute == "fargate" {
 		kind = elb.TargetType_IP
@@ -64,7 +62,7 @@ func (g *GitLab) addEntry() entry {
 	front := awsroute53.IAliasRecordTarget(awsroute53targets.NewLoadBalancerTarget(e.web, nil))
 	host := *e.web.LoadBalancerDnsName()
 	if g.s.Entry.SSH != "none" {
-		nlb := g.addSSH(&e, kind, logs)
+		nlb := g.addSSH(&e, kind)
 		e.sshHost = *nlb.LoadBalancerDnsName()
 		if inFront {
 			front, host, e.sshHost = awsroute53targets.NewLoadBalancerTarget(nlb, nil), e.sshHost, ""
@@ -124,7 +122,7 @@ func (g *GitLab) addListener(e entry) {
 
 // addSSH makes the network load balancer: an application load balancer cannot
 // carry SSH.
-func (g *GitLab) addSSH(e *entry, kind elb.TargetType, logs awss3.Bucket) elb.NetworkLoadBalancer {
+func (g *GitLab) addSSH(e *entry, kind elb.TargetType) elb.NetworkLoadBalancer {
 	nlb := elb.NewNetworkLoadBalancer(g.stack, jsii.String("Ssh"), &elb.NetworkLoadBalancerProps{
 		Vpc: g.network.VPC, VpcSubnets: g.network.edge(), InternetFacing: jsii.Bool(g.s.Entry.Scheme == "internet-facing"), CrossZoneEnabled: jsii.Bool(true),
 		SecurityGroups: &[]awsec2.ISecurityGroup{g.network.Groups[access.SSHEntry]}, DeletionProtection: jsii.Bool(g.s.Data == "retain"),
@@ -152,12 +150,6 @@ func (g *GitLab) addSSH(e *entry, kind elb.TargetType, logs awss3.Bucket) elb.Ne
 			Port: port, Protocol: elb.Protocol_TCP, DefaultAction: elb.NetworkListenerAction_Forward(&[]elb.INetworkTargetGroup{through}, nil),
 		})
 	}
-	nlb.LogAccessLogs(logs, jsii.String("ssh"))
+	nlb.LogAccessLogs(g.accessLogs, jsii.String("ssh"))
 	return nlb
-}
-
-// accessLogs is a bucket for the load balancers' logs. Their service writes
-// with S3's own encryption only.
-func (g *GitLab) accessLogs() awss3.Bucket {
-	return g.bucket("AccessLogs", nil, false, g.s.LogRetentionDays, nil)
 }

@@ -24,9 +24,7 @@ func (g *GitLab) addInstance(image, registry string) {
 	if n.Key != nil {
 		volume.SetKmsKeyId(n.Key.KeyArn())
 	}
-	if g.s.Data == "retain" {
-		volume.ApplyRemovalPolicy(awscdk.RemovalPolicy_RETAIN, nil)
-	}
+	volume.ApplyRemovalPolicy(g.keep(), nil)
 	g.scope.Volume, g.scope.AutoScaling = *volume.Ref(), g.name("gitlab")
 
 	userData := render.GitLabUserData(g.s, render.GitLabHost{

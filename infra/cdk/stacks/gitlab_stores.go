@@ -1,6 +1,8 @@
 package stacks
 
 import (
+	"strings"
+
 	"github.com/aws/aws-cdk-go/awscdk/v2"
 	"github.com/aws/aws-cdk-go/awscdk/v2/awsec2"
 	"github.com/aws/aws-cdk-go/awscdk/v2/awselasticache"
@@ -36,8 +38,7 @@ func (g *GitLab) addDatabase(config *render.GitLab) {
 // needs to install its extensions.
 func (g *GitLab) addRDS() string {
 	props := &awsrds.DatabaseInstanceProps{
-		// GitLab 19 wants PostgreSQL 17 or newer.
-		Engine: awsrds.DatabaseInstanceEngine_Postgres(&awsrds.PostgresInstanceEngineProps{Version: awsrds.PostgresEngineVersion_VER_17()}),
+		Engine: awsrds.DatabaseInstanceEngine_Postgres(&awsrds.PostgresInstanceEngineProps{Version: awsrds.PostgresEngineVersion_Of(&g.s.GitLab.DatabaseVersion, g.databaseMajor(), nil)}),
 		Vpc:    g.network.VPC, VpcSubnets: g.network.privateSelection(),
 		SecurityGroups: &[]awsec2.ISecurityGroup{g.network.Groups[access.Database]},
 		InstanceType:   awsec2.NewInstanceType(&g.s.GitLab.DatabaseType),
@@ -62,7 +63,7 @@ func (g *GitLab) addRDS() string {
 
 func (g *GitLab) addAurora() string {
 	props := &awsrds.DatabaseClusterProps{
-		Engine: awsrds.DatabaseClusterEngine_AuroraPostgres(&awsrds.AuroraPostgresClusterEngineProps{Version: awsrds.AuroraPostgresEngineVersion_Of(jsii.String("17.5"), jsii.String("17"), nil)}),
+		Engine: awsrds.DatabaseClusterEngine_AuroraPostgres(&awsrds.AuroraPostgresClusterEngineProps{Version: awsrds.AuroraPostgresEngineVersion_Of(&g.s.GitLab.DatabaseVersion, g.databaseMajor(), nil)}),
 		Vpc:    g.network.VPC, VpcSubnets: g.network.privateSelection(),
 		SecurityGroups:      &[]awsec2.ISecurityGroup{g.network.Groups[access.Database]},
 		Writer:              awsrds.ClusterInstance_Provisioned(jsii.String("Writer"), &awsrds.ProvisionedClusterInstanceProps{InstanceType: awsec2.NewInstanceType(&g.s.GitLab.DatabaseType)}),
@@ -78,6 +79,11 @@ func (g *GitLab) addAurora() string {
 	cluster := awsrds.NewDatabaseCluster(g.stack, jsii.String("Database"), props)
 	g.addSecret(*cluster.Secret().SecretArn(), render.SecretField{Variable: "GITLAB_DB_PASSWORD", Path: ".password"})
 	return *cluster.ClusterEndpoint().Hostname()
+}
+
+func (g *GitLab) databaseMajor() *string {
+	major, _, _ := strings.Cut(g.s.GitLab.DatabaseVersion, ".")
+	return &major
 }
 
 func (g *GitLab) databaseCredentials() awsrds.Credentials {
@@ -118,6 +124,7 @@ func (g *GitLab) addRedis(config *render.GitLab) {
 		props.KmsKeyId = g.network.Key.KeyArn()
 	}
 	group := awselasticache.NewCfnReplicationGroup(g.stack, jsii.String("Redis"), props)
+	group.ApplyRemovalPolicy(g.snapshot(), nil)
 	g.addSecret(*secret.SecretArn(), render.SecretField{Variable: "GITLAB_REDIS_PASSWORD", Path: ".password"})
 	config.RedisHost = *group.AttrPrimaryEndPointAddress()
 }

@@ -45,6 +45,8 @@ func NewApp() awscdk.App {
 			// CloudFormation's own validation is an error here, not a warning.
 			"@aws-cdk/core:validateAgainstDefaultRules": true,
 			"@aws-cdk/core:enablePartitionLiterals":     true,
+			// S3 writes access logs by a bucket policy; ACLs are off.
+			"@aws-cdk/aws-s3:serverAccessLogsUseBucketPolicy": true,
 		},
 	})
 }
@@ -67,13 +69,20 @@ func Add(app awscdk.App, in Inputs) (Stacks, error) {
 	}
 	addDashboard(s.Runners.stack, in.Settings, s)
 
-	tags := awscdk.Tags_Of(app)
-	tags.Add(jsii.String("fargate-driver:deployment"), &in.Settings.Name, nil)
-	// A map has no order of its own, and a template must.
-	for _, name := range slices.Sorted(maps.Keys(in.Settings.Tags)) {
-		tags.Add(&name, jsii.String(in.Settings.Tags[name]), nil)
-	}
+	addTags(app, in.Settings)
 	return s, nil
+}
+
+// addTags tags every resource. Two types are left out, because not every
+// edition of CloudFormation's schemas lets them have tags.
+func addTags(app awscdk.App, s settings.Settings) {
+	tags := awscdk.Tags_Of(app)
+	props := &awscdk.TagProps{ExcludeResourceTypes: list("AWS::ElasticLoadBalancingV2::Listener", "AWS::CloudWatch::Dashboard")}
+	tags.Add(jsii.String("fargate-driver:deployment"), &s.Name, props)
+	// A map has no order of its own, and a template must.
+	for _, name := range slices.Sorted(maps.Keys(s.Tags)) {
+		tags.Add(&name, jsii.String(s.Tags[name]), props)
+	}
 }
 
 // part is what every stack is made of.

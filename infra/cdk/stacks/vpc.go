@@ -92,9 +92,10 @@ func (n *Network) hardenNAT(nat awsec2.NatInstanceProviderV2, allocation string)
 	}
 	instance := (*nat.GatewayInstances())[0]
 	resource := instance.Node().DefaultChild().(awsec2.CfnInstance)
-	resource.AddPropertyOverride(jsii.String("MetadataOptions"), map[string]any{"HttpTokens": "required", "HttpPutResponseHopLimit": 1})
-	resource.AddPropertyOverride(jsii.String("BlockDeviceMappings"), []any{map[string]any{
-		"DeviceName": "/dev/xvda", "Ebs": map[string]any{"Encrypted": true, "VolumeType": "gp3", "VolumeSize": 8},
+	resource.SetMetadataOptions(&awsec2.CfnInstance_MetadataOptionsProperty{HttpTokens: jsii.String("required"), HttpPutResponseHopLimit: jsii.Number(1)})
+	resource.SetBlockDeviceMappings(&[]any{&awsec2.CfnInstance_BlockDeviceMappingProperty{
+		DeviceName: jsii.String("/dev/xvda"),
+		Ebs:        &awsec2.CfnInstance_EbsProperty{Encrypted: jsii.Bool(true), VolumeType: jsii.String("gp3"), VolumeSize: jsii.Number(8)},
 	}})
 	awsec2.NewCfnEIPAssociation(n.stack, jsii.String("NatAddress"), &awsec2.CfnEIPAssociationProps{
 		AllocationId: &allocation, InstanceId: instance.InstanceId(),

@@ -1,0 +1,318 @@
+package render
+
+import (
+	"crypto/sha256"
+	"encoding/hex"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"testing"
+)
+
+// machine is a host made of a directory and of stubs on PATH: the scripts
+// really run, and touch nothing outside.
+type machine struct {
+	root, files, log string
+	env              []string
+}
+
+func newMachine(t *testing.T) *machine {
+	t.Helper()
+	for _, tool := range []string{"bash", "sha256sum", "jq"} {
+		if _, err := exec.LookPath(tool); err != nil {
+			t.Skipf("%s is not installed: the scripts of the hosts were not run", tool)
+		}
+	}
+	m := &machine{root: t.TempDir(), files: t.TempDir(), log: filepath.Join(t.TempDir(), "log")}
+	stub, err := filepath.Abs("testdata/stub.sh")
+	if err != nil {
+		t.Fatal(err)
+	}
+	bin := t.TempDir()
+	for _, name := range []string{
+		"aws", "curl", "dnf", "systemctl", "useradd", "id", "chown", "install", "amazon-cloudwatch-agent-ctl",
+		"mount", "mkfs.xfs", "xfs_growfs", "blkid", "docker",
+	} {
+		if err := os.Symlink(stub, filepath.Join(bin, name)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	m.env = append(os.Environ(), "PATH="+bin+":"+os.Getenv("PATH"), "STUB_LOG="+m.log, "STUB_FILES="+m.files)
+	return m
+}
+
+// file puts something where the stubs of aws and curl find it, and returns its
+// checksum.
+func (m *machine) file(t *testing.T, name, content string) string {
+	t.Helper()
+	if err := os.WriteFile(filepath.Join(m.files, name), []byte(content), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	sum := sha256.Sum256([]byte(content))
+	return hex.EncodeToString(sum[:])
+}
+
+// run runs a script with the stubs answering as ordered, and returns its
+// output and whether it succeeded.
+func (m *machine) run(t *testing.T, script string, orders ...string) (string, bool) {
+	t.Helper()
+	if err := os.WriteFile(m.log, nil, 0o644); err != nil {
+		t.Fatal(err)
+	}
+	c := exec.Command("bash", "-c", script)
+	c.Env = append(m.env, orders...)
+	out, err := c.CombinedOutput()
+	return string(out), err == nil
+}
+
+func (m *machine) calls(t *testing.T) string { return m.read(t, m.log) }
+
+func (m *machine) read(t *testing.T, file string) string {
+	t.Helper()
+	if !filepath.IsAbs(file) {
+		file = filepath.Join(m.root, file)
+	}
+	data, err := os.ReadFile(file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return string(data)
+}
+
+func (m *machine) has(file string) bool {
+	_, err := os.Stat(filepath.Join(m.root, file))
+	return err == nil
+}
+
+// manager is a manager's script on a machine.
+func manager(t *testing.T, m *machine) string {
+	t.Helper()
+	host := ManagerHost{
+		Root: m.root, FargateParameter: "/ci/manager/fargate.toml", ConfigParameter: "/ci/manager/config.toml",
+		TokenSecret: "ci/runner-token", Group: "ci-manager", Hook: "drain", LogGroup: "/ci/manager",
+	}
+	for _, name := range []string{"fargate-driver", "fargate-driver-run"} {
+		host.Programs = append(host.Programs, Program{name, "s3://assets/" + name, m.file(t, name, "this is "+name)})
+	}
+	sum := m.file(t, "gitlab-runner-linux-arm64", "this is gitlab-runner")
+	m.file(t, "release.sha256", "00  ./binaries/gitlab-runner-linux-amd64\n"+sum+"  ./binaries/gitlab-runner-linux-arm64\n")
+	m.file(t, "fargate.toml", "[Fargate]\nCluster = \"ci-jobs\"")
+	m.file(t, "config.toml", "token = \""+TokenMark+"\"")
+	return ManagerUserData(profile(t, "team"), host)
+}
+
+func TestManagerBoots(t *testing.T) {
+	t.Parallel()
+	m := newMachine(t)
+	if out, ok := m.run(t, manager(t, m)); !ok {
+		t.Fatal(out)
+	}
+	for _, name := range []string{"fargate-driver", "fargate-driver-run"} {
+		if got := m.read(t, "usr/local/bin/"+name); got != "this is "+name {
+			t.Errorf("%s is %q", name, got)
+		}
+	}
+	if got := m.read(t, "usr/local/bin/gitlab-runner"); got != "this is gitlab-runner" {
+		t.Errorf("gitlab-runner is %q", got)
+	}
+	if m.has("etc/gitlab-runner/config.toml") {
+		t.Error("there is a config.toml without a token")
+	}
+	calls := m.calls(t)
+	if !strings.Contains(calls, "systemctl enable --now ci-refresh.timer ci-drain.timer fargate-driver-reap.timer") || strings.Contains(calls, "systemctl start gitlab-runner") {
+		t.Errorf("got:\n%s", calls)
+	}
+	unit := m.read(t, "etc/systemd/system/gitlab-runner.service")
+	if !strings.Contains(unit, "KillSignal=SIGQUIT") || !strings.Contains(unit, "TimeoutStopSec=7200") || !strings.Contains(unit, "User=gitlab-runner") {
+		t.Errorf("gitlab-runner would not drain:\n%s", unit)
+	}
+}
+
+func TestManagerRefusesAnotherBinary(t *testing.T) {
+	t.Parallel()
+	for _, name := range []string{"fargate-driver", "gitlab-runner-linux-arm64"} {
+		m := newMachine(t)
+		script := manager(t, m)
+		m.file(t, name, "this is something else")
+		if out, ok := m.run(t, script); ok || !strings.Contains(out, "the checksum is not") {
+			t.Errorf("%s: %v %s", name, ok, out)
+		}
+		if installed := strings.TrimSuffix(name, "-linux-arm64"); m.has("usr/local/bin/" + installed) {
+			t.Errorf("%s is installed", installed)
+		}
+	}
+}
+
+func TestManagerTakesTheToken(t *testing.T) {
+	t.Parallel()
+	m := newMachine(t)
+	if out, ok := m.run(t, manager(t, m)); !ok {
+		t.Fatal(out)
+	}
+	refresh := filepath.Join(m.root, "usr/local/bin/ci-refresh")
+	const token = "STUB_SECRET=glrt-secret"
+	if out, ok := m.run(t, refresh, "STUB_SECRET=not-a-token"); !ok || m.has("etc/gitlab-runner/config.toml") {
+		t.Fatalf("took a token of another kind: %s", out)
+	}
+	if out, ok := m.run(t, refresh, token); !ok {
+		t.Fatal(out)
+	}
+	file := filepath.Join(m.root, "etc/gitlab-runner/config.toml")
+	if got := m.read(t, file); got != "token = \"glrt-secret\"\n" {
+		t.Errorf("config.toml is %q", got)
+	}
+	before, err := os.Stat(file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if before.Mode().Perm() != 0o600 {
+		t.Errorf("config.toml has mode %o", before.Mode().Perm())
+	}
+	if calls := m.calls(t); strings.Contains(calls, "glrt-") || !strings.Contains(calls, "systemctl start gitlab-runner") {
+		t.Errorf("the token is in a command line, or the runner was not started:\n%s", calls)
+	}
+
+	if out, ok := m.run(t, refresh, token); !ok {
+		t.Fatal(out)
+	}
+	if after, err := os.Stat(file); err != nil || !os.SameFile(before, after) {
+		t.Error("an unchanged config.toml was replaced")
+	}
+	if _, ok := m.run(t, refresh, token, "STUB_SSM_FAILS=1"); ok {
+		t.Error("a failed read was not noticed")
+	}
+	if got := m.read(t, file); got != "token = \"glrt-secret\"\n" {
+		t.Errorf("a failed read left config.toml as %q", got)
+	}
+	m.file(t, "config.toml", "concurrent = 2\ntoken = \""+TokenMark+"\"")
+	if out, ok := m.run(t, refresh, token); !ok || !strings.HasPrefix(m.read(t, file), "concurrent = 2") {
+		t.Errorf("a new configuration was not taken: %s", out)
+	}
+}
+
+func TestManagerDrains(t *testing.T) {
+	t.Parallel()
+	m := newMachine(t)
+	if out, ok := m.run(t, manager(t, m)); !ok {
+		t.Fatal(out)
+	}
+	drain := filepath.Join(m.root, "usr/local/bin/ci-drain")
+	if out, ok := m.run(t, drain, "STUB_STATE=InService"); !ok || strings.Contains(m.calls(t), "systemctl") {
+		t.Errorf("in service, it stops something: %s%s", out, m.calls(t))
+	}
+	if out, ok := m.run(t, drain, "STUB_STATE=Terminated"); !ok {
+		t.Fatal(out)
+	}
+	calls := m.calls(t)
+	stop := strings.Index(calls, "systemctl stop gitlab-runner")
+	end := strings.Index(calls, "aws autoscaling complete-lifecycle-action --auto-scaling-group-name ci-manager --lifecycle-hook-name drain --instance-id i-0123456789")
+	if stop < 0 || end < stop {
+		t.Errorf("the host goes before its jobs:\n%s", calls)
+	}
+}
+
+// gitlab is the script of GitLab's instance on a machine whose disk is there.
+func gitlab(t *testing.T, m *machine) string {
+	t.Helper()
+	device := filepath.Join(m.root, "dev/disk/by-id")
+	if err := os.MkdirAll(device, 0o755); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(filepath.Join(device, "nvme-Amazon_Elastic_Block_Store_vol0abc"), nil, 0o644); err != nil {
+		t.Fatal(err)
+	}
+	s := profile(t, "team")
+	return GitLabUserData(s, GitLabHost{
+		Root: m.root, Volume: "vol-0abc", Omnibus: OmnibusConfig(s, full()), Image: "registry/gitlab:19.3.0-ee.0", Login: "registry", LogGroup: "/ci/gitlab",
+		Secrets: []Secret{{ARN: "arn:secret", Fields: []SecretField{{"GITLAB_ROOT_EMAIL", ".email"}, {"GITLAB_ROOT_PASSWORD", ".password"}}}},
+	})
+}
+
+func TestGitLabTakesOverItsDisk(t *testing.T) {
+	t.Parallel()
+	for _, c := range []struct {
+		name, blkid string
+		ok, format  bool
+	}{{"a new disk", "2", true, true}, {"a disk with data", "0", true, false}, {"a disk that cannot be read", "8", false, false}} {
+		m := newMachine(t)
+		out, ok := m.run(t, gitlab(t, m), "STUB_BLKID="+c.blkid)
+		calls := m.calls(t)
+		if ok != c.ok || strings.Contains(calls, "mkfs") != c.format {
+			t.Errorf("%s: %v %s\n%s", c.name, ok, out, calls)
+		}
+		if free, attach := strings.Index(calls, "ec2 wait volume-available"), strings.Index(calls, "ec2 attach-volume"); free < 0 || attach < free {
+			t.Errorf("%s: it does not wait for the old host:\n%s", c.name, calls)
+		}
+		if started := strings.Contains(calls, "systemctl enable --now docker gitlab"); started != c.ok {
+			t.Errorf("%s: GitLab is started: %v", c.name, started)
+		}
+	}
+}
+
+func TestGitLabStarts(t *testing.T) {
+	t.Parallel()
+	m := newMachine(t)
+	if out, ok := m.run(t, gitlab(t, m)); !ok {
+		t.Fatal(out)
+	}
+	start := filepath.Join(m.root, "usr/local/bin/gitlab-start")
+	out, ok := m.run(t, start, `STUB_SECRET={"email":"a@example.com","password":"hidden-value"}`)
+	calls := m.calls(t)
+	if !ok || !strings.Contains(calls, "docker run --rm --name gitlab") || !strings.HasSuffix(calls, "GITLAB_OMNIBUS_CONFIG\nGITLAB_ROOT_EMAIL\nGITLAB_ROOT_PASSWORD\n") {
+		t.Errorf("%s\n%s", out, calls)
+	}
+	if strings.Contains(calls, "hidden-value") || strings.Contains(calls, "registry-password") {
+		t.Errorf("a secret is in a command line:\n%s", calls)
+	}
+	if out, ok := m.run(t, start, `STUB_SECRET={"email":"a@example.com"}`); ok || strings.Contains(m.calls(t), "docker run") {
+		t.Errorf("GitLab starts without its password: %s", out)
+	}
+}
+
+// TestScriptsAreClean has shellcheck read what hosts run, and sees that EC2
+// takes it.
+func TestScriptsAreClean(t *testing.T) {
+	t.Parallel()
+	m := &machine{root: "", files: t.TempDir()}
+	scripts := map[string]string{"manager": manager(t, m)}
+	s := profile(t, "team")
+	scripts["gitlab"] = GitLabUserData(s, GitLabHost{
+		Volume: "vol-0abc", Omnibus: OmnibusConfig(s, full()), Image: "registry/gitlab:1", Login: "registry", LogGroup: "/ci/gitlab",
+		Secrets: []Secret{{"arn:secret", []SecretField{{"GITLAB_ROOT_PASSWORD", ".password"}}}, {"arn:other", []SecretField{{"GITLAB_DB_PASSWORD", ".password"}}}},
+	})
+	shellcheck, err := exec.LookPath("shellcheck")
+	for name, script := range scripts {
+		// References are short here; CloudFormation's values add a few hundred
+		// bytes, for which a kilobyte is kept.
+		if len(script) > UserDataLimit-1024 {
+			t.Errorf("%s: %d bytes of user data; EC2 takes %d", name, len(script), UserDataLimit)
+		}
+		if err != nil {
+			continue
+		}
+		for part, text := range withInner(script) {
+			check := exec.Command(shellcheck, "-s", "bash", "-")
+			check.Stdin = strings.NewReader(text)
+			if out, err := check.CombinedOutput(); err != nil {
+				t.Errorf("%s/%s: %s", name, part, out)
+			}
+		}
+	}
+	if err != nil {
+		t.Skip("shellcheck is not installed: only the size was checked")
+	}
+}
+
+// withInner is a script and the scripts that it writes.
+func withInner(script string) map[string]string {
+	all := map[string]string{"itself": script}
+	for _, piece := range strings.Split(script, "<<'EOF'\n")[1:] {
+		inner, _, _ := strings.Cut(piece, "\nEOF\n")
+		if strings.HasPrefix(inner, "#!/bin/bash") {
+			lines := strings.SplitN(inner, "\n", 3)
+			all[lines[1]] = inner + "\n"
+		}
+	}
+	return all
+}

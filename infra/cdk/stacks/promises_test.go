@@ -1,0 +1,298 @@
+package stacks_test
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/fargate-driver/fargate-driver/infra/cdk/access"
+	"github.com/fargate-driver/fargate-driver/infra/cdk/settings"
+)
+
+// variant is a deployment that the promises must hold for.
+type variant struct {
+	name string
+	s    settings.Settings
+	d    deployment
+}
+
+// variants are the profiles, and what they leave out.
+func variants(t *testing.T) []variant {
+	t.Helper()
+	var all []variant
+	add := func(name, profile string, change func(*settings.Settings)) {
+		s := load(t, profile)
+		if change != nil {
+			change(&s)
+		}
+		all = append(all, variant{name, s, synth(t, s)})
+	}
+	for _, p := range profiles() {
+		add(p, p, nil)
+	}
+	add("existing VPC, builds inside", "team", func(s *settings.Settings) {
+		s.Network = settings.Network{
+			VPC: "vpc-0a1b2c3d", CIDR: "10.1.0.0/16", Egress: "nat-gateway", OutPorts: []int{443},
+			AvailabilityZones: []string{"ap-northeast-1a", "ap-northeast-1c"},
+			PrivateSubnets:    []string{"subnet-0a1b2c3d", "subnet-1a1b2c3d"}, PublicSubnets: []string{"subnet-2a1b2c3d", "subnet-3a1b2c3d"},
+		}
+		s.Builds.InVPC, s.Builds.DockerServer, s.Builds.Cache = true, true, "local"
+		s.Builds.PushFrom = []string{"210987654321"}
+		s.PermissionsBoundary = "boundary"
+		s.Runners.ExecIntoTask = true
+	})
+	add("Aurora, pull-through, mail by SMTP, schedule", "team", func(s *settings.Settings) {
+		s.GitLab.Database, s.GitLab.Aurora, s.GitLab.DatabaseType = "aurora", true, "r7g.large"
+		s.GitLab.ImageSource, s.GitLab.PullSecret = "pull-through", "arn:aws:secretsmanager:ap-northeast-1:123456789012:secret:ecr-pullthroughcache/x-AbCdEf"
+		s.GitLab.Mail, s.GitLab.SMTPHost, s.GitLab.SMTPSecret = "smtp", "smtp.example.com", "arn:aws:secretsmanager:ap-northeast-1:123456789012:secret:smtp-AbCdEf"
+		s.Runners.ScheduleOn, s.Runners.ScheduleOff = "0 8 * * 1-5", "0 20 * * 1-5"
+		s.Runners.MetricsCIDR = "10.60.0.0/16"
+	})
+	add("Fargate with Git over SSH and backups", "small", func(s *settings.Settings) {
+		s.Entry.SSH, s.GitLab.BackupDays, s.GitLab.ExecIntoTask, s.CustomerKey = "nlb", 7, true, true
+		s.GitLab.ObjectBucket = true
+	})
+	add("open to the world", "team", func(s *settings.Settings) {
+		s.Entry.AllowedCIDRs, s.Entry.OpenToWorld = []string{access.World}, true
+	})
+	add("GitLab elsewhere, no builds", "team", func(s *settings.Settings) {
+		s.GitLab = settings.GitLab{Compute: "none", URL: "https://gitlab.example.org"}
+		s.Builds.Enabled = false
+	})
+	return all
+}
+
+// TestPromises checks what docs/security-infra.md promises, for every variant.
+// It is one test, so that each variant is made once.
+func TestPromises(t *testing.T) {
+	promises := []struct {
+		name  string
+		check func(*testing.T, variant)
+	}{
+		{"every wildcard has a reason", everyWildcardHasAReason},
+		{"nobody lets the world in", nobodyLetsTheWorldIn},
+		{"only the manager reaches a job", onlyTheManagerReachesAJob},
+		{"roles are apart", rolesAreApart},
+		{"hosts are closed", hostsAreClosed},
+		{"data is encrypted and kept", dataIsEncryptedAndKept},
+		{"one GitLab at a time", oneGitLabAtATime},
+		{"no secret is readable", noSecretIsReadable},
+		{"nothing has a public address", nothingHasAPublicAddress},
+		{"logs end", logsEnd},
+	}
+	for _, v := range variants(t) {
+		for _, p := range promises {
+			t.Run(v.name+"/"+p.name, func(t *testing.T) { p.check(t, v) })
+		}
+	}
+}
+
+// statements walks all policies of roles.
+func statements(d deployment, visit func(r resource, s map[string]any)) {
+	for _, r := range append(d.all("AWS::IAM::Role"), d.all("AWS::IAM::Policy")...) {
+		documents := []any{r.Properties["PolicyDocument"]}
+		policies, _ := r.Properties["Policies"].([]any)
+		for _, p := range policies {
+			documents = append(documents, at(p, "PolicyDocument"))
+		}
+		for _, document := range documents {
+			list, _ := at(document, "Statement").([]any)
+			for _, s := range list {
+				visit(r, s.(map[string]any))
+			}
+		}
+	}
+}
+
+func many(v any) []any {
+	if l, ok := v.([]any); ok {
+		return l
+	}
+	if v == nil {
+		return nil
+	}
+	return []any{v}
+}
+
+func everyWildcardHasAReason(t *testing.T, v variant) {
+	reasons := map[string]bool{}
+	for _, role := range access.Everything() {
+		for _, s := range role.Statements {
+			if s.Any != "" {
+				reasons[s.Sid] = true
+			}
+		}
+	}
+	found := 0
+	statements(v.d, func(r resource, s map[string]any) {
+		found++
+		for _, a := range many(s["Action"]) {
+			if strings.Contains(a.(string), "*") {
+				t.Errorf("%s: %v allows %v: name the actions", r, s["Sid"], a)
+			}
+		}
+		if slices.Contains(many(s["Resource"]), any("*")) && !reasons[s["Sid"].(string)] {
+			t.Errorf("%s: %v is for every resource, without a reason in package access", r, s["Sid"])
+		}
+	})
+	if found < 10 {
+		t.Errorf("only %d statements were seen", found)
+	}
+}
+
+// ingress is one rule of a security group, from wherever the template has it.
+type ingress struct{ to, from, port string }
+
+func ingresses(d deployment) []ingress {
+	var all []ingress
+	for _, r := range d.all("AWS::EC2::SecurityGroup") {
+		list, _ := r.Properties["SecurityGroupIngress"].([]any)
+		for _, rule := range list {
+			all = append(all, ingress{r.ID, source(rule), fmt.Sprint(at(rule, "FromPort"))})
+		}
+	}
+	for _, r := range d.all("AWS::EC2::SecurityGroupIngress") {
+		all = append(all, ingress{asJSON(r.Properties["GroupId"]), source(r.Properties), fmt.Sprint(r.Properties["FromPort"])})
+	}
+	return all
+}
+
+func source(rule any) string {
+	if cidr := at(rule, "CidrIp"); cidr != nil {
+		return asJSON(cidr)
+	}
+	return asJSON(at(rule, "SourceSecurityGroupId"))
+}
+
+func nobodyLetsTheWorldIn(t *testing.T, v variant) {
+	rules := ingresses(v.d)
+	if len(rules) == 0 {
+		t.Fatal("no rule was seen")
+	}
+	for _, r := range rules {
+		if !strings.Contains(r.from, "0.0.0.0/0") {
+			continue
+		}
+		meant := v.s.Entry.OpenToWorld && (strings.Contains(r.to, "entry") && (r.port == "443" || r.port == "80" || r.port == "22"))
+		if !meant {
+			t.Errorf("%s is open to the world on port %s", r.to, r.port)
+		}
+	}
+}
+
+func onlyTheManagerReachesAJob(t *testing.T, v variant) {
+	var to []ingress
+	for _, r := range ingresses(v.d) {
+		if strings.Contains(r.to, "coordinator") {
+			to = append(to, r)
+		}
+	}
+	if len(to) != 1 || to[0].port != "22" || !strings.Contains(to[0].from, "manager") {
+		t.Errorf("got %v, want port 22 from the manager alone", to)
+	}
+}
+
+func rolesAreApart(t *testing.T, v variant) {
+	for _, r := range v.d.all("AWS::ECS::TaskDefinition") {
+		if asJSON(r.Properties["TaskRoleArn"]) == asJSON(r.Properties["ExecutionRoleArn"]) {
+			t.Errorf("%s: the task has the execution role", r)
+		}
+	}
+	statements(v.d, func(r resource, s map[string]any) {
+		for _, a := range many(s["Action"]) {
+			switch a {
+			case "iam:PassRole":
+				if at(s, "Condition", "StringEquals", "iam:PassedToService") != "ecs-tasks.amazonaws.com" || strings.Contains(asJSON(s["Resource"]), "*") {
+					t.Errorf("%s: passes roles too freely: %s", r, asJSON(s))
+				}
+			case "ecs:RunTask":
+				if at(s, "Condition", "ArnEquals", "ecs:cluster") == nil {
+					t.Errorf("%s: runs tasks on any cluster", r)
+				}
+			case "codebuild:StartBuild":
+				if at(s, "Condition", "Null", "codebuild:serviceRole") != "true" {
+					t.Errorf("%s: may start builds with another role", r)
+				}
+			}
+		}
+	})
+	if v.s.PermissionsBoundary == "" {
+		return
+	}
+	for _, r := range v.d.all("AWS::IAM::Role") {
+		if r.Properties["PermissionsBoundary"] == nil {
+			t.Errorf("%s has no permissions boundary", r)
+		}
+	}
+}
+
+func hostsAreClosed(t *testing.T, v variant) {
+	templates := v.d.all("AWS::EC2::LaunchTemplate")
+	if len(templates) == 0 {
+		t.Fatal("no host was seen")
+	}
+	for _, r := range templates {
+		data := r.Properties["LaunchTemplateData"]
+		if at(data, "MetadataOptions", "HttpTokens") != "required" || at(data, "MetadataOptions", "HttpPutResponseHopLimit") != 1.0 {
+			t.Errorf("%s: IMDSv2 with one hop is not required", r)
+		}
+		if at(data, "KeyName") != nil {
+			t.Errorf("%s has a key pair", r)
+		}
+		if at(data, "BlockDeviceMappings", 0, "Ebs", "Encrypted") != true {
+			t.Errorf("%s: its disk is not encrypted", r)
+		}
+	}
+	for _, r := range v.d.all("AWS::EC2::Instance") {
+		if at(r.Properties, "MetadataOptions", "HttpTokens") != "required" || at(r.Properties, "BlockDeviceMappings", 0, "Ebs", "Encrypted") != true {
+			t.Errorf("%s: IMDSv2 is not required, or its disk is not encrypted", r)
+		}
+	}
+}
+
+func noSecretIsReadable(t *testing.T, v variant) {
+	for _, r := range v.d.all("AWS::ECS::TaskDefinition") {
+		for i := range many(r.Properties["ContainerDefinitions"]) {
+			text := asJSON(at(r.Properties, "ContainerDefinitions", i, "Environment"))
+			if strings.Contains(text, "resolve:") || strings.Contains(strings.ToLower(text), "secretstring") {
+				t.Errorf("%s: a secret in a plain variable: %s", r, text)
+			}
+		}
+	}
+	for _, r := range append(v.d.all("AWS::EC2::LaunchTemplate"), v.d.all("AWS::SSM::Parameter")...) {
+		if strings.Contains(asJSON(r.Properties), "resolve:secretsmanager") {
+			t.Errorf("%s: a secret in user data or in a parameter", r)
+		}
+	}
+	for _, r := range v.d.all("AWS::SecretsManager::Secret") {
+		if r.Properties["SecretString"] != nil {
+			t.Errorf("%s: its value is in the template", r)
+		}
+	}
+}
+
+func nothingHasAPublicAddress(t *testing.T, v variant) {
+	for _, r := range v.d.all("AWS::ECS::Service") {
+		if got := at(r.Properties, "NetworkConfiguration", "AwsvpcConfiguration", "AssignPublicIp"); got != "DISABLED" {
+			t.Errorf("%s: AssignPublicIp is %v", r, got)
+		}
+	}
+	for _, r := range v.d.all("AWS::EC2::Subnet") {
+		if r.Properties["MapPublicIpOnLaunch"] == true {
+			t.Errorf("%s gives public addresses", r)
+		}
+	}
+	for _, r := range v.d.all("AWS::AutoScaling::AutoScalingGroup") {
+		if text := asJSON(r.Properties["VPCZoneIdentifier"]); strings.Contains(text, "Public") || strings.Contains(text, "subnet-2a1b2c3d") {
+			t.Errorf("%s: is in a public subnet: %s", r, text)
+		}
+	}
+	if v.s.Entry.Scheme == "internal" {
+		for _, r := range v.d.all("AWS::ElasticLoadBalancingV2::LoadBalancer") {
+			if r.Properties["Scheme"] != "internal" {
+				t.Errorf("%s is on the internet", r)
+			}
+		}
+	}
+}
