@@ -9,6 +9,7 @@ import (
 
 	"github.com/creack/pty"
 	"golang.org/x/crypto/ssh"
+	"golang.org/x/sys/unix"
 
 	"github.com/fargate-driver/fargate-driver/internal/wire"
 )
@@ -25,8 +26,8 @@ type session struct {
 	channel  ssh.Channel
 	family   family
 	term     string
-	size     *pty.Winsize // not nil: a terminal was asked for
-	terminal *os.File     // our end of it
+	size     *unix.Winsize // not nil: a terminal was asked for
+	terminal *os.File      // our end of it
 	begun    bool
 	over     chan struct{} // closed when the process has ended
 }
@@ -73,7 +74,7 @@ func (s *session) request(request *ssh.Request, running *sync.WaitGroup) bool {
 		if s.terminal == nil || ssh.Unmarshal(request.Payload, &asked) != nil {
 			return false
 		}
-		return pty.Setsize(s.terminal, windowSize(asked.Columns, asked.Rows)) == nil
+		return setSize(s.terminal, windowSize(asked.Columns, asked.Rows)) == nil
 	case "signal":
 		var asked struct{ Name string }
 		if s.family.leader == 0 || ssh.Unmarshal(request.Payload, &asked) != nil {
@@ -93,8 +94,24 @@ func (s *session) request(request *ssh.Request, running *sync.WaitGroup) bool {
 }
 
 // windowSize keeps to what the kernel's 16 bits hold.
-func windowSize(columns, rows uint32) *pty.Winsize {
-	return &pty.Winsize{Cols: uint16(min(columns, 0xffff)), Rows: uint16(min(rows, 0xffff))}
+func windowSize(columns, rows uint32) *unix.Winsize {
+	return &unix.Winsize{Col: uint16(min(columns, 0xffff)), Row: uint16(min(rows, 0xffff))}
+}
+
+// setSize tells a terminal its size. (pty.Setsize is for files that nobody
+// reads at the same time: it takes the descriptor out of the poller.)
+func setSize(terminal *os.File, size *unix.Winsize) error {
+	raw, err := terminal.SyscallConn()
+	if err != nil {
+		return err
+	}
+	var failed error
+	if err := raw.Control(func(fd uintptr) {
+		failed = unix.IoctlSetWinsize(int(fd), unix.TIOCSWINSZ, size)
+	}); err != nil {
+		return err
+	}
+	return failed
 }
 
 // begin starts the shell, or the command under it.
@@ -185,7 +202,10 @@ func (s *session) startTerminal(cmd command) (wait func(), err error) {
 		return nil, err
 	}
 	defer inside.Close()
-	pty.Setsize(terminal, s.size)
+	if err := setSize(terminal, s.size); err != nil {
+		terminal.Close()
+		return nil, err
+	}
 	place := s.agent.workplace()
 	cmd.env, cmd.dir, cmd.terminal = place.marked(s.family.mark, "TERM="+s.term), place.dir, true
 	cmd.stdin, cmd.stdout, cmd.stderr = inside, inside, inside

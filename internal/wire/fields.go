@@ -5,6 +5,8 @@ import (
 	"strconv"
 	"strings"
 	"time"
+	"unicode"
+	"unicode/utf8"
 )
 
 // maxFields bounds a text message. The largest that is sent has some 400 bytes.
@@ -23,7 +25,7 @@ func (f *fields) text(key, value string) {
 	f.b.WriteString(key)
 	f.b.WriteByte('=')
 	f.b.WriteString(strings.Map(func(r rune) rune {
-		if r < ' ' || r == 0x7f {
+		if unicode.IsControl(r) {
 			return ' '
 		}
 		return r
@@ -58,6 +60,10 @@ func parse(what string, b []byte) *parsed {
 		key, value, ok := strings.Cut(strings.TrimSuffix(line, "\n"), "=")
 		if _, twice := p.values[key]; !ok || key == "" || twice {
 			p.fail("%q is not one new key=value", line)
+			return p
+		}
+		if !utf8.ValidString(value) || strings.ContainsFunc(value, unicode.IsControl) {
+			p.fail("%q is not printable text", line)
 			return p
 		}
 		p.values[key] = value
