@@ -7,7 +7,7 @@ GO_BUILD = CGO_ENABLED=0 go build -trimpath -ldflags '-s -w -X main.version=$(VE
 STATICCHECK = honnef.co/go/tools/cmd/staticcheck@v0.8.2
 
 .DEFAULT_GOAL := help
-.PHONY: help build test lint demo bench
+.PHONY: help build test lint demo bench soak
 
 help: ## show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -30,3 +30,11 @@ demo: build ## run GitLab CI jobs on Fargate, all of it on this machine
 
 bench: build ## measure the targets of docs/performance.md, each against its peer
 	go run ./bench
+
+SOAK_ROUNDS ?= 1000
+SOAK_TIME ?= 90m
+soak: ## run 1,000 jobs of 100 MiB over a network that breaks all the time
+	@mkdir -p bin
+	$(GO_BUILD) -o bin/coordinator ./cmd/coordinator
+	go test -count=1 -v -run '^TestSoak$$' -timeout 2h ./internal/sshexec -args -soak.agent=$(CURDIR)/bin/coordinator \
+		-soak.rounds=$(SOAK_ROUNDS) -soak.time=$(SOAK_TIME) -soak.mib=100 -soak.flap=5
