@@ -57,7 +57,7 @@ func (e *Executor) Prepare(ctx context.Context) error {
 		e.JobLog.Good("Task %s is ready after %s%s", t.ID(), joblog.Duration(took), p.whereTheTimeWent(ctx, t))
 	}
 	if ctx.Err() != nil {
-		err = fmt.Errorf("preparing the task: %w", context.Cause(ctx))
+		err = fmt.Errorf("preparing the task: gitlab-runner ended it: the job was cancelled or has timed out (%w)", context.Cause(ctx))
 	}
 	if err != nil {
 		p.undo(ctx)

@@ -87,7 +87,7 @@ func (s *Stage) Run(ctx context.Context) error {
 		}
 		return &ScriptFailure{code}
 	case ctx.Err() != nil:
-		return fmt.Errorf("%s: %w", doing, context.Cause(ctx))
+		return fmt.Errorf("%s: gitlab-runner ended it: the job was cancelled or has timed out (%w)", doing, context.Cause(ctx))
 	}
 	return fmt.Errorf("%s: %w", doing, s.explain(ctx, err))
 }
