@@ -6,6 +6,8 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/BurntSushi/toml"
+
 	"github.com/fargate-driver/fargate-driver/internal/localaws"
 )
 
@@ -142,4 +144,28 @@ func TestSmoke(t *testing.T) {
 	w.definition("ci-job", "exit 1")
 	w.edit("[SSH]", "[SSH]\n")
 	w.command("smoke", "--limit", "15s").want(t, 1, "container ci-coordinator exited with code 1")
+}
+
+// The annotated config.toml calls what this program has.
+func TestConfigTomlSample(t *testing.T) {
+	t.Parallel()
+	var file struct {
+		Runners []struct {
+			Custom map[string]any
+		}
+	}
+	if _, err := toml.DecodeFile("../../configs/config.toml", &file); err != nil {
+		t.Fatal(err)
+	}
+	w := newWorld(t, localaws.Options{}, "")
+	for _, stage := range []string{"config", "prepare", "run", "cleanup"} {
+		if got := file.Runners[0].Custom[stage+"_exec"]; got != "/opt/fargate-driver/fargate-driver" {
+			t.Errorf("%s_exec is %v", stage, got)
+		}
+		var args []string
+		for _, arg := range file.Runners[0].Custom[stage+"_args"].([]any) {
+			args = append(args, arg.(string))
+		}
+		w.command(append(args[2:], "--help")...).want(t, succeeded, "fargate-driver custom "+stage)
+	}
 }
