@@ -255,7 +255,7 @@ func TestAutoRetries(t *testing.T) {
 func TestLostContact(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t, "buildspec.yml", commands("sleep 60"))
-	w.options.Follow.Pace.Lost = 2 * time.Second
+	w.options.Follow.Pace.Lost = 5 * time.Second
 	w.aws.Fault(localaws.Fault{Service: "codebuild", Operation: "BatchGetBuilds", Skip: 1, Count: -1, Kind: localaws.Refused, Code: "InternalFailure", Status: 500})
 	w.want(7, "AWS does not answer", "contact with the build is lost", "is stopped")
 	w.noBuildGoesOn()

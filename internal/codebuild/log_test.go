@@ -91,7 +91,7 @@ func TestLogThatCannotBeHad(t *testing.T) {
 	t.Run("CloudWatch down", func(t *testing.T) {
 		t.Parallel()
 		w := newWorld(t, "buildspec.yml", commands("exit 1"))
-		w.options.Follow.Pace.Grace = 100 * time.Millisecond
+		w.options.Follow.Pace.GiveUp = 300 * time.Millisecond
 		w.aws.Fault(localaws.Fault{Service: "logs", Count: -1, Kind: localaws.Refused, Code: "ServiceUnavailableException", Status: 503})
 		w.want(1, "CloudWatch did not answer", "Failed command: exit 1")
 	})

@@ -7,7 +7,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"math/rand/v2"
 	"time"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
@@ -19,75 +18,6 @@ import (
 	"github.com/fargate-driver/fargate-driver/internal/codebuild/build"
 	"github.com/fargate-driver/fargate-driver/internal/joblog"
 )
-
-// Mode is how much of the build's log is shown.
-type Mode string
-
-const (
-	Full   Mode = "full"   // all of it
-	Phases Mode = "phases" // only a line for each phase
-	Failed Mode = "failed" // its end, when the build has failed
-	Off    Mode = "off"    // nothing, and CloudWatch is never asked
-)
-
-// Options says what to show and how often to ask.
-type Options struct {
-	Mode Mode // empty means Full
-	// MaxBytes bounds what is shown of the log: beyond it only the end is. 0
-	// means no bound. gitlab-runner itself cuts a job's log at output_limit
-	// (4 MiB), which would hide the summary.
-	MaxBytes int64
-	Pace     Pace
-}
-
-// Pace is how often and how long to ask. A zero field means its default.
-type Pace struct {
-	// BuildMin and BuildMax bound the time between two looks at the build's
-	// state: 2 s and 10 s.
-	BuildMin, BuildMax time.Duration
-	// LogMin and LogMax bound the time between two looks at a log in which
-	// there was nothing new: 1 s and 5 s.
-	LogMin, LogMax time.Duration
-	// Grace is how long the log must be quiet after the build's end to count as
-	// complete where its last line cannot be told: 10 s. CloudWatch shows an
-	// event some seconds after it was written.
-	Grace time.Duration
-	// Settle is the same where the last phase was seen to end: 3 s.
-	Settle time.Duration
-	// Lost is how long AWS may be out of reach: 10 minutes.
-	Lost time.Duration
-	// Heartbeat is after how much silence a line shows that we are alive: 60 s.
-	Heartbeat time.Duration
-}
-
-func (p Pace) withDefaults() Pace {
-	for _, d := range []struct {
-		field *time.Duration
-		value time.Duration
-	}{
-		{&p.BuildMin, 2 * time.Second}, {&p.BuildMax, 10 * time.Second},
-		{&p.LogMin, time.Second}, {&p.LogMax, 5 * time.Second},
-		{&p.Grace, 10 * time.Second}, {&p.Settle, 3 * time.Second},
-		{&p.Lost, 10 * time.Minute}, {&p.Heartbeat, time.Minute},
-	} {
-		if *d.field == 0 {
-			*d.field = d.value
-		}
-	}
-	return p
-}
-
-// All calls of a follower together: CloudWatch allows an account 10
-// GetLogEvents a second, and many jobs follow their builds at once. The burst
-// lets a long log that waits be fetched without a pause.
-const (
-	callsPerSecond = 4
-	callsBurst     = 20
-)
-
-// attempts of one call: we ask again anyway, and while one call is being
-// repeated for a minute the other is not made at all.
-const attempts = 2
 
 // ErrLost means that the state of the build can no longer be learnt.
 var ErrLost = errors.New("contact with the build is lost")
@@ -205,27 +135,6 @@ func (f *Follower) begin(id string) {
 	f.lastSpoke = time.Now()
 }
 
-// next adapts a waiting time: short while things change, longer in silence.
-func next(wait time.Duration, changed bool, least, most time.Duration) time.Duration {
-	if changed {
-		return least
-	}
-	return min(wait*3/2, most)
-}
-
-// jitter spreads a waiting time by a fifth to both sides, so that many jobs
-// do not ask in step.
-func jitter(d time.Duration) time.Duration {
-	return d*4/5 + rand.N(d*2/5+1)
-}
-
-func earlier(a, b time.Time) time.Time {
-	if b.Before(a) {
-		return b
-	}
-	return a
-}
-
 // rest waits until something is to be asked again.
 func (f *Follower) rest(ctx context.Context, buildAt, logAt time.Time) error {
 	var until time.Time
@@ -314,9 +223,7 @@ func (f *Follower) complete(now time.Time) bool {
 		return true
 	}
 	if !f.stream.caughtUp.After(f.ended) {
-		// Not read since the end; a log that does not answer is not waited for
-		// for ever, the build's status stands.
-		if now.Sub(f.ended) > 3*f.pace.Grace {
+		if now.Sub(f.ended) > f.pace.GiveUp {
 			f.stream.giveUp("CloudWatch did not answer")
 		}
 		return f.stream.givenUp
