@@ -64,7 +64,7 @@ func findJob(all []record.Record, name string) (record.Record, error) {
 
 func (p *program) shell(ctx context.Context, r record.Record) error {
 	terminal := sshexec.Terminal{Name: firstOf(p.getenv("TERM"), "dumb"), Size: sshexec.WindowSize{Columns: 80, Rows: 24}, Input: p.stdin, Output: p.stdout}
-	if screen, ok := p.stdout.(*os.File); ok && term.IsTerminal(int(screen.Fd())) {
+	if screen, ok := p.stdout.(*os.File); ok && isTerminal(screen) {
 		sizes, stop := watchSize(ctx, screen)
 		defer stop()
 		terminal.Resized = sizes
@@ -72,7 +72,7 @@ func (p *program) shell(ctx context.Context, r record.Record) error {
 			terminal.Size = sshexec.WindowSize{Columns: columns, Rows: rows}
 		}
 	}
-	if keyboard, ok := p.stdin.(*os.File); ok && term.IsTerminal(int(keyboard.Fd())) {
+	if keyboard, ok := p.stdin.(*os.File); ok && isTerminal(keyboard) {
 		before, err := term.MakeRaw(int(keyboard.Fd()))
 		if err != nil {
 			return fmt.Errorf("attaching to job %d: %w", r.JobID, err)
@@ -85,6 +85,12 @@ func (p *program) shell(ctx context.Context, r record.Record) error {
 		return fmt.Errorf("the shell ended with exit code %d", code)
 	}
 	return err
+}
+
+// isTerminal says whether somebody sits in front of a stream.
+func isTerminal(stream any) bool {
+	f, ok := stream.(*os.File)
+	return ok && term.IsTerminal(int(f.Fd()))
 }
 
 // sizeSettles is how long a window's size is left alone while it is dragged.

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"path/filepath"
 	"text/tabwriter"
 	"time"
 
@@ -51,7 +52,11 @@ func (p *program) playSmoke(ctx context.Context) error {
 		return err
 	}
 	defer os.RemoveAll(dir)
-	runner := rehearsal.Driver(self, "--config", p.options.config)
+	file, err := filepath.Abs(p.options.config) // each stage starts in a directory of its own
+	if err != nil {
+		return err
+	}
+	runner := rehearsal.Driver(self, "--config", file)
 	runner.Environ, runner.TempDir = os.Environ(), dir
 	// The image's own directories may not be writable for its user.
 	runner.BuildsDir, runner.CacheDir = "/tmp/builds", "/tmp/cache"
@@ -59,7 +64,9 @@ func (p *program) playSmoke(ctx context.Context) error {
 		ID: time.Now().Unix(), Name: "smoke", Project: "fargate-driver/smoke", Timeout: 5 * time.Minute, Script: smokeScript,
 		AfterScript: []string{`echo "after_script runs in the same task"`},
 	}
-	result := rehearsal.New(runner, job, p.stdout).Run(ctx)
+	view := joblog.NewView(p.stdout, isTerminal(p.stdout))
+	result := rehearsal.New(runner, job, view).Run(ctx)
+	view.Flush()
 	table := tabwriter.NewWriter(p.stdout, 0, 0, 2, ' ', 0)
 	fmt.Fprintln(table, "\nSTAGE\tTIME")
 	for _, stage := range result.Stages {

@@ -12,6 +12,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/fargate-driver/fargate-driver/internal/joblog"
 	"github.com/fargate-driver/fargate-driver/internal/localaws"
 	"github.com/fargate-driver/fargate-driver/internal/rehearsal"
 )
@@ -107,7 +108,7 @@ func demoJobs(only string) ([]rehearsal.Job, error) {
 // play plays one job with its log on our output.
 func (s *scene) play(ctx context.Context, j rehearsal.Job) row {
 	fmt.Fprintf(s.out, "\n%s\n", heading("job "+j.Name, s.colour))
-	view := newLogView(s.out, s.colour)
+	view := joblog.NewView(s.out, s.colour)
 	log := &trigger{w: view, text: j.Rehearse.At}
 	runner := s.runner
 	// A Fargate task begins with an empty disk; here they share one.
@@ -116,15 +117,15 @@ func (s *scene) play(ctx context.Context, j rehearsal.Job) row {
 	log.do = func() {
 		switch j.Rehearse.Do {
 		case "cancel":
-			view.note("somebody presses GitLab's cancel button")
+			view.Note("somebody presses GitLab's cancel button")
 			r.Cancel()
 		case "cut":
-			view.note("the connection between manager and task is cut, for two seconds")
+			view.Note("the connection between manager and task is cut, for two seconds")
 			s.proxy.cut(2 * time.Second)
 		}
 	}
 	result := r.Run(ctx)
-	view.flush()
+	view.Flush()
 	return row{j, result}
 }
 

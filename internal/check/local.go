@@ -34,7 +34,7 @@ func Local(file, runProgram string) (config.Config, []Line) {
 	if info, err := os.Stat(file); err == nil && info.Mode().Perm()&0o022 != 0 {
 		lines = append(lines, failed("permissions", "chmod go-w "+file, "%s may be written by others than its owner: they could decide which role jobs get", file))
 	}
-	lines = append(lines, directory(c.TaskMetadata.Directory), logFile(c.LogFile))
+	lines = append(lines, directory(c.TaskMetadata.Directory), logFile(c))
 	if _, err := os.Stat(runProgram); err != nil {
 		lines = append(lines, warning("run program", "copy fargate-driver-run beside fargate-driver", "%s is not there: each running job takes about 5 MiB more of the manager's memory", runProgram))
 	} else {
@@ -65,8 +65,12 @@ func directory(path string) Line {
 	return ok(what, "%s can be written", path)
 }
 
-func logFile(path string) Line {
+func logFile(c config.Config) Line {
+	path := c.LogFile
 	if path == "" {
+		if _, err := os.Stat("/dev/log"); err != nil {
+			return ok("log", "%s, because this machine has no system log", filepath.Join(c.TaskMetadata.Directory, "fargate-driver.log"))
+		}
 		return ok("log", "the system log (journalctl -t fargate-driver)")
 	}
 	f, err := os.OpenFile(path, os.O_APPEND|os.O_WRONLY, 0)
