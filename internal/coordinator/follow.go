@@ -17,7 +17,7 @@ import (
 const (
 	// kickLimit is how long a follower that was replaced may take to hear it
 	// before its connection is cut: it may be one of those that are dead.
-	kickLimit = time.Second
+	kickLimit = 250 * time.Millisecond
 	// defaultGrace is for a driver that says nothing, the same as docker's stop.
 	defaultGrace = 30 * time.Second
 )
@@ -217,11 +217,14 @@ func (e *execution) seat(request wire.Request, f *follower) *wire.RefusedMessage
 		if old == nil {
 			break
 		}
-		if old.client != f.client {
-			e.beaten[old.client] = true
-		}
+		same := old.client == f.client
+		e.beaten[old.client] = !same
 		e.mu.Unlock()
-		old.replace()
+		if same {
+			old.cut() // it came back before its old connection was found dead
+		} else {
+			old.replace()
+		}
 	}
 	defer e.mu.Unlock()
 	cursor, err := e.spool.attach(request.Offset)

@@ -21,6 +21,9 @@ const (
 	// while the script ran; Count is zero where the task cannot count them and
 	// the script was ended by KILL from elsewhere.
 	OutOfMemory
+	// NoAnswer: the task was not reached yet since the script should have
+	// started; Err says why. The attempts go on.
+	NoAnswer
 	// Other: something that a newer agent wants told; see Text.
 	Other
 )
@@ -40,6 +43,8 @@ func (e Event) String() string {
 	switch e.Kind {
 	case ConnectionLost:
 		return fmt.Sprintf("The connection to the task is lost (%v). The script goes on there; trying to get back.", e.Err)
+	case NoAnswer:
+		return fmt.Sprintf("The task does not answer (%v); trying on.", e.Err)
 	case Resumed:
 		return fmt.Sprintf("Connected again after %s; no output is missing.", e.After.Round(100*time.Millisecond))
 	case TaskStopping:

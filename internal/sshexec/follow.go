@@ -203,7 +203,7 @@ func (f *follower) begin(payload []byte, outage *outage) error {
 		}
 	}
 	f.sentTo = state.Instance
-	f.resumed(outage)
+	f.over(outage)
 	// From here on the end of ctx is a frame; a connection that breaks just then
 	// makes the next one send it.
 	f.stopCancel = context.AfterFunc(f.ctx, func() {

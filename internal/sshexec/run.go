@@ -3,9 +3,7 @@ package sshexec
 import (
 	"context"
 	"crypto/rand"
-	"errors"
 	"fmt"
-	"math/big"
 	"time"
 )
 
@@ -49,18 +47,9 @@ type run struct {
 	giveUp context.CancelCauseFunc
 }
 
-const (
-	// firstRetry and lastRetry frame the exponential pause between attempts: a
-	// reset connection is back at once, an absent network is not hammered.
-	firstRetry = 50 * time.Millisecond
-	lastRetry  = 5 * time.Second
-	// aliveEvery is how often Options.Alive may ask. Each of up to 200 jobs asks
-	// while a manager's network is away; ECS allows 20 calls a second.
-	aliveEvery = 3 * time.Second
-	// cancelMargin is what cancelling may take beyond the grace period: the
-	// agent's KILL, and the way there and back.
-	cancelMargin = 10 * time.Second
-)
+// cancelMargin is what cancelling may take beyond the grace period: the agent's
+// KILL, and the way there and back.
+const cancelMargin = 10 * time.Second
 
 func (r *run) run(ctx context.Context) (int, error) {
 	ctx, r.giveUp = context.WithCancelCause(ctx)
@@ -96,14 +85,6 @@ func (r *run) run(ctx context.Context) (int, error) {
 // started reports whether the script may be running in the task.
 func (r *run) started() bool { return r.sentTo != "" || r.plain }
 
-// outage is the time without a connection.
-type outage struct {
-	since time.Time // zero while there is one
-	told  bool
-	tries int
-	asked time.Time // when Alive was last asked
-}
-
 // once makes one connection and follows the script over it.
 func (r *run) once(ctx, work context.Context, outage *outage) (code int, ended bool, err error) {
 	dialing := work
@@ -118,63 +99,11 @@ func (r *run) once(ctx, work context.Context, outage *outage) (code int, ended b
 	// A host key that is trusted on first use holds for the rest of the run.
 	r.target.HostKey = client.HostKey()
 	if _, ok := client.Agent(); !ok {
+		if r.sentTo != "" {
+			return 0, false, ErrRestarted
+		}
 		code, err := r.runPlain(ctx, work, client)
 		return code, r.plain, err
 	}
 	return r.follow(ctx, work, client, outage)
-}
-
-// resumed says that the connection is there again.
-func (r *run) resumed(o *outage) {
-	if o.told {
-		r.options.Notify(Event{Kind: Resumed, After: time.Since(o.since)})
-	}
-	asked := o.asked
-	*o = outage{asked: asked}
-}
-
-// pause waits before the next attempt, or says that there is none.
-func (r *run) pause(ctx, work context.Context, o *outage, cause error) error {
-	if o.since.IsZero() {
-		o.since = time.Now()
-	}
-	if !o.told && r.started() {
-		o.told = true
-		r.options.Notify(Event{Kind: ConnectionLost, Err: cause})
-	}
-	if away := time.Since(o.since); away >= r.options.ResumeLimit {
-		return fmt.Errorf("%w and did not come back within %s: %w", ErrLost, r.options.ResumeLimit, cause)
-	}
-	if r.options.Alive != nil && (o.asked.IsZero() || time.Since(o.asked) >= aliveEvery) {
-		o.asked = time.Now()
-		if err := r.options.Alive(work); err != nil && !errors.Is(err, context.Canceled) {
-			return fmt.Errorf("%w (%w): %w", ErrLost, cause, err)
-		}
-	}
-	wait := time.NewTimer(backoff(o.tries))
-	defer wait.Stop()
-	o.tries++
-	over := ctx.Done()
-	if r.started() {
-		over = work.Done()
-	}
-	select {
-	case <-wait.C:
-	case <-over:
-	}
-	return nil
-}
-
-// backoff doubles from firstRetry to lastRetry and takes a random fifth off, so
-// that 200 jobs do not come back in step.
-func backoff(tries int) time.Duration {
-	d := lastRetry
-	if tries < 10 {
-		d = min(d, firstRetry<<tries)
-	}
-	part, err := rand.Int(rand.Reader, big.NewInt(int64(d)/5))
-	if err != nil {
-		return d
-	}
-	return d - time.Duration(part.Int64())
 }
