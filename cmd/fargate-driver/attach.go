@@ -25,11 +25,7 @@ func (p *program) attach() *cobra.Command {
 		Long: "Open a shell in the task of a running job of this manager: in the job's directory and environment where the image has the agent.\n" +
 			"The shell does not keep the task alive. JOB is the id that GitLab shows, or a task's id.",
 		RunE: func(c *cobra.Command, args []string) error {
-			cfg, _, err := p.load()
-			if err != nil {
-				return err
-			}
-			records, err := record.Open(cfg.TaskMetadata.Directory)
+			_, records, err := p.open()
 			if err != nil {
 				return err
 			}

@@ -29,9 +29,9 @@ func (p *program) check() *cobra.Command {
 				return errReported // the file could not be read
 			}
 			if withAWS {
-				host, err := os.Hostname()
+				host, err := hostname()
 				if err != nil {
-					return fmt.Errorf("asking for this host's name: %w", err)
+					return err
 				}
 				ctx, cancel := context.WithTimeout(c.Context(), operatorLimit)
 				defer cancel()

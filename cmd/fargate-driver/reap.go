@@ -10,10 +10,8 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"github.com/fargate-driver/fargate-driver/internal/config"
 	"github.com/fargate-driver/fargate-driver/internal/joblog"
 	"github.com/fargate-driver/fargate-driver/internal/reaper"
-	"github.com/fargate-driver/fargate-driver/internal/record"
 	"github.com/fargate-driver/fargate-driver/internal/task"
 	"github.com/fargate-driver/fargate-driver/internal/taskplan"
 )
@@ -29,20 +27,9 @@ func (p *program) reap() *cobra.Command {
 		Long: "Stop tasks of this manager that no job owns any more, and finish cleanups that could not be finished.\n" +
 			"It is safe beside running jobs, and meant to be run by a timer.",
 		RunE: func(c *cobra.Command, _ []string) error {
-			cfg, _, err := p.load()
-			if err != nil {
-				return err
-			}
-			if olderThan == 0 {
-				olderThan = cfg.Reap.OlderThan.Duration
-			}
 			ctx, cancel := context.WithTimeout(c.Context(), operatorLimit)
 			defer cancel()
-			r, err := p.reaper(ctx, cfg)
-			if err != nil {
-				return err
-			}
-			verdicts, bad := r.Look(ctx, olderThan)
+			r, verdicts, bad := p.look(ctx, olderThan)
 			if bad != nil && verdicts == nil {
 				return bad
 			}
@@ -54,20 +41,36 @@ func (p *program) reap() *cobra.Command {
 	return c
 }
 
-func (p *program) reaper(ctx context.Context, cfg config.Config) (reaper.Reaper, error) {
-	records, err := record.Open(cfg.TaskMetadata.Directory)
+// look judges the tasks of this manager; olderThan 0 is the file's own limit.
+// Where the verdicts are not nil, the error is about single records.
+func (p *program) look(ctx context.Context, olderThan time.Duration) (reaper.Reaper, []reaper.Verdict, error) {
+	cfg, records, err := p.open()
 	if err != nil {
-		return reaper.Reaper{}, err
+		return reaper.Reaper{}, nil, err
+	}
+	if olderThan == 0 {
+		olderThan = cfg.Reap.OlderThan.Duration
 	}
 	ecs, err := p.ecs(ctx, cfg)
 	if err != nil {
-		return reaper.Reaper{}, err
+		return reaper.Reaper{}, nil, err
 	}
+	host, err := hostname()
+	if err != nil {
+		return reaper.Reaper{}, nil, err
+	}
+	r := reaper.Reaper{ECS: ecs, Records: records, Cluster: cfg.Fargate.Cluster, StartedBy: taskplan.StartedBy(cfg, host)}
+	verdicts, err := r.Look(ctx, olderThan)
+	return r, verdicts, err
+}
+
+// hostname is this manager's name where the operator gave it none.
+func hostname() (string, error) {
 	host, err := os.Hostname()
 	if err != nil {
-		return reaper.Reaper{}, fmt.Errorf("asking for this host's name: %w; set [Reap] Manager", err)
+		return "", fmt.Errorf("asking for this host's name: %w; set [Reap] Manager", err)
 	}
-	return reaper.Reaper{ECS: ecs, Records: records, Cluster: cfg.Fargate.Cluster, StartedBy: taskplan.StartedBy(cfg, host)}, nil
+	return host, nil
 }
 
 func (p *program) stopOrphans(ctx context.Context, r reaper.Reaper, verdicts []reaper.Verdict, dryRun bool) error {
@@ -106,17 +109,9 @@ func (p *program) ps() *cobra.Command {
 	return &cobra.Command{
 		Use: "ps", Short: "List the tasks of this manager's jobs", Args: noArgs,
 		RunE: func(c *cobra.Command, _ []string) error {
-			cfg, _, err := p.load()
-			if err != nil {
-				return err
-			}
 			ctx, cancel := context.WithTimeout(c.Context(), operatorLimit)
 			defer cancel()
-			r, err := p.reaper(ctx, cfg)
-			if err != nil {
-				return err
-			}
-			verdicts, bad := r.Look(ctx, cfg.Reap.OlderThan.Duration)
+			_, verdicts, bad := p.look(ctx, 0)
 			if verdicts == nil && bad != nil {
 				return bad
 			}

@@ -12,6 +12,7 @@ import (
 	"github.com/fargate-driver/fargate-driver/internal/config"
 	"github.com/fargate-driver/fargate-driver/internal/fargate"
 	"github.com/fargate-driver/fargate-driver/internal/job"
+	"github.com/fargate-driver/fargate-driver/internal/record"
 )
 
 // options are the flags of every command; they are those of the official driver.
@@ -103,6 +104,16 @@ func (p *program) load() (config.Config, []config.Problem, error) {
 		return c, warnings, &usageError{fmt.Errorf("--log-level: %q is not known; use debug, info, warn, error, fatal or panic", c.LogLevel)}
 	}
 	return c, warnings, nil
+}
+
+// open reads the configuration and opens its directory of task records.
+func (p *program) open() (config.Config, record.Dir, error) {
+	c, _, err := p.load()
+	if err != nil {
+		return c, record.Dir{}, err
+	}
+	records, err := record.Open(c.TaskMetadata.Directory)
+	return c, records, err
 }
 
 // job reads the job that gitlab-runner calls a stage for.

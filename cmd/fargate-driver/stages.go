@@ -14,7 +14,6 @@ import (
 	"github.com/fargate-driver/fargate-driver/internal/executor/run"
 	"github.com/fargate-driver/fargate-driver/internal/job"
 	"github.com/fargate-driver/fargate-driver/internal/joblog"
-	"github.com/fargate-driver/fargate-driver/internal/record"
 )
 
 // awsCallLimit bounds one attempt of one call of AWS, of which the SDK makes
@@ -114,7 +113,7 @@ func (p *program) configStage(context.Context) error {
 
 // executor puts together what prepare and cleanup need.
 func (p *program) executor(ctx context.Context) (*executor.Executor, error) {
-	c, _, err := p.load()
+	c, records, err := p.open()
 	if err != nil {
 		return nil, err
 	}
@@ -122,17 +121,13 @@ func (p *program) executor(ctx context.Context) (*executor.Executor, error) {
 	if err != nil {
 		return nil, err
 	}
-	records, err := record.Open(c.TaskMetadata.Directory)
-	if err != nil {
-		return nil, err
-	}
 	ecs, err := p.ecs(ctx, c)
 	if err != nil {
 		return nil, err
 	}
-	host, err := os.Hostname()
+	host, err := hostname()
 	if err != nil {
-		return nil, fmt.Errorf("asking for this host's name: %w; set [Reap] Manager", err)
+		return nil, err
 	}
 	return &executor.Executor{
 		Config: c, Job: j, ECS: ecs, Records: records, Host: host, Pace: executor.DefaultPace(),
@@ -147,7 +142,7 @@ func (p *program) executor(ctx context.Context) (*executor.Executor, error) {
 const runProgram = "fargate-driver-run"
 
 func (p *program) runStage(ctx context.Context, script, subStage string) error {
-	c, _, err := p.load()
+	c, records, err := p.open()
 	if err != nil {
 		return err
 	}
@@ -164,10 +159,6 @@ func (p *program) runStage(ctx context.Context, script, subStage string) error {
 		args := []string{small, "-records", c.TaskMetadata.Directory, "-key", j.Key(), "-driver", self, "-config", p.options.config, script, subStage}
 		err = syscall.Exec(small, args, os.Environ()) // returns only when it did not work
 		newLogger(c).WithError(err).Warn("starting " + small + "; going on without it")
-	}
-	records, err := record.Open(c.TaskMetadata.Directory)
-	if err != nil {
-		return err
 	}
 	stage := run.Stage{
 		Records: records, Key: j.Key(), Script: script, SubStage: subStage, ExitCodeFile: p.codes.File,

@@ -8,7 +8,6 @@ import (
 
 	"github.com/fargate-driver/fargate-driver/internal/executor"
 	"github.com/fargate-driver/fargate-driver/internal/executor/run"
-	"github.com/fargate-driver/fargate-driver/internal/record"
 )
 
 // taskState answers the run stage, which has no AWS client of its own.
@@ -17,11 +16,7 @@ func (p *program) taskState() *cobra.Command {
 	c := &cobra.Command{
 		Use: "task-state KEY", Short: "Say whether a job's task lives, for the run stage", Hidden: true, Args: exactArgs("a record's key", 1),
 		RunE: func(c *cobra.Command, args []string) error {
-			cfg, _, err := p.load()
-			if err != nil {
-				return err
-			}
-			records, err := record.Open(cfg.TaskMetadata.Directory)
+			cfg, records, err := p.open()
 			if err != nil {
 				return err
 			}
