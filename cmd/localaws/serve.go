@@ -76,6 +76,7 @@ func (p *program) runServer(c *cobra.Command, o localaws.Options) (err error) {
 	} else {
 		fmt.Fprintf(p.stderr, "# no task definition: %v\n", err)
 	}
+	fmt.Fprintf(p.stderr, "# CodeBuild project %s, bucket %s\n", localaws.ProjectName, localaws.SourceBucket)
 	env := s.Env()
 	fmt.Fprintf(p.stdout, "export %s\nexport %s\n", env[0], strings.Join(env[1:], " "))
 	<-c.Context().Done()

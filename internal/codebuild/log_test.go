@@ -107,12 +107,13 @@ func TestModes(t *testing.T) {
 	}{
 		{follow.Phases, commands("echo a line"), 0, []string{"BUILD            SUCCEEDED", "POST_BUILD"}, []string{"\na line\n", "[Container]"}},
 		{follow.Phases, commands("exit 1"), 1, []string{"BUILD            FAILED"}, []string{"[Container]"}},
+		{follow.Phases, commands("echo toomanyrequests; exit 1"), 1, []string{"Docker Hub limits pulls"}, []string{"\ntoomanyrequests\n"}},
 		{follow.Failed, commands("echo a line"), 0, nil, []string{"\na line\n", "section_"}},
 		{follow.Failed, commands("echo a line; exit 1"), 1, []string{"\na line\n"}, []string{"section_"}},
 		{follow.Off, commands("echo a line; exit 1"), 1, []string{"Failed command"}, []string{"\na line\n", "PROVISIONING"}},
 	}
-	for _, test := range tests {
-		t.Run(fmt.Sprint(test.mode, test.code), func(t *testing.T) {
+	for i, test := range tests {
+		t.Run(fmt.Sprint(test.mode, " ", i), func(t *testing.T) {
 			t.Parallel()
 			w := newWorld(t, "buildspec.yml", test.spec)
 			w.options.Follow.Mode = test.mode

@@ -130,9 +130,15 @@ func (l *logService) getLogEvents(_ context.Context, in *getLogEventsInput) (*ge
 	if in.NextToken != "" && !in.StartFromHead {
 		return nil, refuse("InvalidParameterException", "startFromHead must be true when a forward token is given")
 	}
+	limit := pageEvents
+	for _, smaller := range []int{in.Limit, l.pages.Events} {
+		if smaller > 0 && smaller < limit {
+			limit = smaller
+		}
+	}
 	shown := stream.shown(time.Now())
 	if in.NextToken == "" && !in.StartFromHead {
-		from = max(0, shown-pageEvents)
+		from = max(0, shown-limit) // the latest ones
 	}
 	out := &getLogEventsOutput{Events: []outputLogEvent{}}
 	if l.turn++; l.pages.Empty && l.turn%2 == 1 && from < shown {
@@ -140,12 +146,6 @@ func (l *logService) getLogEvents(_ context.Context, in *getLogEventsInput) (*ge
 		out.NextForwardToken = encodeToken(from, empties+1)
 		out.NextBackwardToken = out.NextForwardToken
 		return out, nil
-	}
-	limit := pageEvents
-	for _, smaller := range []int{in.Limit, l.pages.Events} {
-		if smaller > 0 && smaller < limit {
-			limit = smaller
-		}
 	}
 	size, to := 0, from
 	for ; to < shown && to-from < limit; to++ {

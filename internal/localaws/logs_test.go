@@ -102,3 +102,15 @@ func TestLogsThatAreNotThere(t *testing.T) {
 	_, err = client.GetLogEvents(t.Context(), &cloudwatchlogs.GetLogEventsInput{LogGroupName: aws.String("g"), LogStreamName: aws.String("s"), StartFromHead: aws.Bool(true), NextToken: aws.String("f/??")})
 	wantCode(t, err, "InvalidParameterException", "nextToken is invalid")
 }
+
+func TestTheEndOfALogIsTheDefault(t *testing.T) {
+	t.Parallel()
+	s := start(t, Options{NoThrottle: true})
+	s.PutLogEvents("g", "s", 0, "1", "2", "3")
+	out, err := cloudwatchlogs.NewFromConfig(config(s)).GetLogEvents(t.Context(), &cloudwatchlogs.GetLogEventsInput{
+		LogGroupName: aws.String("g"), LogStreamName: aws.String("s"), Limit: aws.Int32(2),
+	})
+	if err != nil || len(out.Events) != 2 || *out.Events[0].Message != "2" {
+		t.Errorf("got %v %v, want the last two", out, err)
+	}
+}

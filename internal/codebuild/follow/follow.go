@@ -115,6 +115,9 @@ func (f *Follower) Follow(ctx context.Context, id string) (Result, error) {
 				buildAt, logAt = time.Time{}, time.Time{}
 				continue
 			}
+			if f.options.Mode == Phases && f.build.Status != build.Succeeded {
+				f.peek(ctx)
+			}
 			f.print.finish(f.build.Status != build.Succeeded, f.build.Log.URL)
 			return f.result(), nil
 		}

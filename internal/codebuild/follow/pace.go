@@ -10,7 +10,7 @@ type Mode string
 
 const (
 	Full   Mode = "full"   // all of it
-	Phases Mode = "phases" // only a line for each phase
+	Phases Mode = "phases" // only a line for each phase; the log's end is read to explain a failure
 	Failed Mode = "failed" // its end, when the build has failed
 	Off    Mode = "off"    // nothing, and CloudWatch is never asked
 )

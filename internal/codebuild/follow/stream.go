@@ -81,3 +81,22 @@ func (f *Follower) logFailed(ctx context.Context, err error, asked time.Time) er
 	}
 	return nil
 }
+
+// peek reads the end of a log that is not shown, to find out why the build has
+// failed. What cannot be read is no loss.
+func (f *Follower) peek(ctx context.Context) {
+	if !f.build.Log.Known() || f.build.Log.Disabled {
+		return
+	}
+	out, err := f.logs.GetLogEvents(ctx, &cloudwatchlogs.GetLogEventsInput{
+		LogGroupName:  aws.String(f.build.Log.Group),
+		LogStreamName: aws.String(f.build.Log.Stream),
+		Limit:         aws.Int32(200),
+	})
+	if err != nil {
+		return
+	}
+	for i := range out.Events {
+		f.print.tail.add(aws.ToString(out.Events[i].Message))
+	}
+}
