@@ -130,6 +130,9 @@ func TestTaskEndsWhileAScriptRuns(t *testing.T) {
 				}
 				r := w.finish(s)
 				r.want(t, systemFailure, test.want...)
+				if name == "Spot reclaim" && server == "agent" && !strings.Contains(r.log(), "ECS says: task") {
+					t.Errorf("nobody says who stops the task:\n%s", r.log())
+				}
 				if j.exitCodeFile() != "" {
 					t.Error("an exit code was reported for a script that never ended")
 				}

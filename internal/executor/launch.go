@@ -79,7 +79,12 @@ func (p *preparation) start(ctx context.Context, place fargate.Place) (task.Task
 		return task.Task{}, err
 	}
 	p.rec.TaskARN, p.rec.Provider = t.ARN, t.CapacityProvider
-	err = p.Records.Update(p.rec.Key, func(r *record.Record) { r.TaskARN, r.Provider = t.ARN, t.CapacityProvider })
+	err = p.Records.Update(p.rec.Key, func(r *record.Record) {
+		r.TaskARN, r.Provider = t.ARN, t.CapacityProvider
+		if t.Size != (task.Size{}) {
+			r.Size = t.Size.String()
+		}
+	})
 	if err != nil {
 		return task.Task{}, err // undo stops the task
 	}

@@ -45,6 +45,7 @@ type Record struct {
 
 	TaskARN  string
 	Provider string
+	Size     string // "0.25 vCPU, 512 MiB", for people
 
 	// How to log in.
 	Address    string // host:port

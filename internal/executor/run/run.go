@@ -70,12 +70,12 @@ func (s *Stage) Run(ctx context.Context) error {
 		return fmt.Errorf("%s: opening the script: %w", doing, err)
 	}
 
-	log := joblog.New(s.Stderr, false)
+	teller := &teller{stage: s, record: r, log: joblog.New(s.Stderr, false)}
 	code, err := sshexec.Run(ctx, target(r), sshexec.Script{
 		ID: s.executionID(), Content: script, Size: info.Size(), Stdout: s.Stdout, Stderr: s.Stderr,
 	}, sshexec.Options{
 		ConnectTimeout: r.Run.ConnectTimeout, KeepAlive: r.Run.KeepAlive, ResumeLimit: r.Run.ResumeLimit, Grace: r.Run.KillGrace,
-		Notify: func(e sshexec.Event) { log.Warn("%s", e) },
+		Notify: func(e sshexec.Event) { teller.tell(ctx, e) },
 		Alive:  s.alive,
 	})
 	switch {
