@@ -199,6 +199,27 @@ func TestCleanupKeepsTheRecordUntilECSHasAgreed(t *testing.T) {
 	}
 }
 
+// Both faults of a stop that pass: refused for the moment, and done unheard.
+func TestCleanupTriesAgain(t *testing.T) {
+	t.Parallel()
+	for name, fault := range map[string]localaws.Fault{
+		"throttled":        {Operation: "StopTask", Kind: localaws.Refused, Code: "ThrottlingException", Count: 4},
+		"done, unanswered": {Operation: "StopTask", Kind: localaws.Unanswered, Count: 4},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			w := newWorld(t, localaws.Options{NoThrottle: true}, "")
+			j := w.job()
+			j.stage("prepare").want(t, succeeded)
+			w.aws.Fault(fault)
+			j.stage("cleanup").want(t, succeeded)
+			if left := w.records(); len(left) > 0 {
+				t.Errorf("records are left: %v", left)
+			}
+		})
+	}
+}
+
 func TestReapLeavesRunningJobsAlone(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t, localaws.Options{}, "[Reap]\nOlderThan = \"1ms\"")

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"time"
 
+	"github.com/fargate-driver/fargate-driver/internal/fargate"
 	"github.com/fargate-driver/fargate-driver/internal/record"
 	"github.com/fargate-driver/fargate-driver/internal/task"
 )
@@ -33,7 +34,7 @@ func (e *Executor) Cleanup(ctx context.Context) error {
 	if r.Place == "" { // the intent of no launch
 		return e.Records.Forget(r.Key)
 	}
-	done, err := e.settle(ctx, r, "job finished")
+	done, err := e.settlePatiently(ctx, r)
 	if err != nil {
 		return fmt.Errorf("%w; its record is kept, and `fargate-driver reap` comes back to it", err)
 	}
@@ -47,6 +48,24 @@ func (e *Executor) Cleanup(ctx context.Context) error {
 	e.JobLog.Info("task %s is being stopped", task.IDOf(r.TaskARN))
 	return e.Records.Forget(r.Key)
 }
+
+// settlePatiently tries again what passes by itself, until the cleanup's limit:
+// all jobs of an account share 40 calls a second that change tasks.
+func (e *Executor) settlePatiently(ctx context.Context, r record.Record) (bool, error) {
+	for {
+		done, err := e.settle(ctx, r, "job finished")
+		switch fargate.ClassOf(err) {
+		case fargate.Throttled, fargate.Unanswered, fargate.Temporary:
+			if sleep(ctx, jitter(settleAgain)) == nil {
+				continue
+			}
+		}
+		return done, err
+	}
+}
+
+// settleAgain is the pause between two attempts to stop a task.
+const settleAgain = 2 * time.Second
 
 // sweep comes back to records whose cleanup could not be finished. It costs no
 // call where there are none.

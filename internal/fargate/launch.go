@@ -42,7 +42,14 @@ func (c *Client) RunTask(ctx context.Context, spec task.Spec, place Place, token
 	doing := "starting a task in cluster " + spec.Cluster
 	out, err := c.ecs.RunTask(ctx, runTaskInput(spec, place, token))
 	if err != nil {
-		return task.Task{}, failure(doing, err)
+		err = failure(doing, err)
+		// A fault of AWS's own may have come after the task was started: only the
+		// same call, with the same token, can tell.
+		var f *Failure
+		if errors.As(err, &f) && f.Class == Temporary {
+			f.Class = Unanswered
+		}
+		return task.Task{}, err
 	}
 	if len(out.Tasks) > 0 {
 		return fromSDK(out.Tasks[0]), nil
