@@ -225,8 +225,8 @@ func (p *preparation) dial(ctx context.Context, address string, attempt *atomic.
 		most := p.Config.Run.ConnectTimeout.Duration
 		for limit := min(dialLimit, most); ; limit = min(limit*5/4, most) {
 			err := p.login(ctx, address, limit)
-			if ctx.Err() != nil && err != nil {
-				return
+			if err != nil && over(ctx) {
+				return // it was cut off, and says nothing of the task
 			}
 			if err == nil || !sshexec.Transient(err) {
 				done <- err
@@ -240,6 +240,12 @@ func (p *preparation) dial(ctx context.Context, address string, attempt *atomic.
 		}
 	}()
 	return done
+}
+
+// over says that a context has ended, also when its timer is a moment late.
+func over(ctx context.Context) bool {
+	deadline, limited := ctx.Deadline()
+	return ctx.Err() != nil || limited && !time.Now().Before(deadline)
 }
 
 // login connects once, checks who answers, and writes it into the record.
