@@ -245,20 +245,21 @@ func (e *execution) seat(request wire.Request, f *follower) *wire.RefusedMessage
 }
 
 // unseat notes that nobody follows. From now on the script runs alone, for so
-// long.
+// long; if it has ended, its output is kept for so long.
 func (e *execution) unseat(f *follower) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	f.cursor.detach(io.ErrClosedPipe)
 	e.follower = nil
-	if !e.running() {
-		return
-	}
 	limit, grace := e.limit, e.grace
 	e.alone = time.AfterFunc(limit, func() {
-		if e.orphaned() {
+		switch {
+		case !e.orphaned():
+		case e.running():
 			e.agent.log.Printf("nobody has followed a script for %s", limit)
 			e.end(wire.CauseLost, grace)
+		default:
+			e.spool.discard()
 		}
 	})
 }

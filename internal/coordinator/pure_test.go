@@ -231,6 +231,35 @@ func TestSpoolRefuses(t *testing.T) {
 	}
 }
 
+// Output that nobody came for is dropped in the end; how the script ended is not.
+func TestSpoolDiscards(t *testing.T) {
+	t.Parallel()
+	s := newSpool(t.TempDir(), 1<<20)
+	s.write(wire.Stdout, []byte("output"))
+	s.discard() // the script still runs: nothing happens
+	s.note(wire.Exit, []byte("code=1\n"))
+	c, err := s.attach(wire.FromOldest)
+	if err != nil {
+		t.Fatal(err)
+	}
+	s.discard() // somebody reads: nothing happens
+	if piece, err := c.read(); err != nil || !bytes.HasPrefix(piece, wire.AppendFrame(nil, wire.Stdout, []byte("output"))) {
+		t.Errorf("got %q, %v", piece, err)
+	}
+	c.detach(io.ErrClosedPipe)
+	s.discard()
+	if s.ring != nil {
+		t.Error("memory is still held")
+	}
+	c, err = s.attach(wire.FromOldest)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if piece, err := c.read(); err != nil || !bytes.Equal(piece, wire.AppendFrame(nil, wire.Exit, []byte("code=1\n"))) {
+		t.Errorf("got %q, %v", piece, err)
+	}
+}
+
 // A writer waits for its reader, not for the disk, while there is a reader.
 func TestSpoolBackPressure(t *testing.T) {
 	t.Parallel()

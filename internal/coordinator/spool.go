@@ -271,6 +271,15 @@ func (s *spool) drop(offset int64) {
 	s.changed.Broadcast()
 }
 
+// discard drops the output that nobody came for. The last record stays.
+func (s *spool) discard() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.sealed && s.reader == nil {
+		s.drop(s.end)
+	}
+}
+
 // release gives memory and disk back once nobody can ask for more.
 func (s *spool) release() {
 	s.ring = nil

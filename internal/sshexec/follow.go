@@ -59,7 +59,7 @@ func (r *run) follow(ctx, work context.Context, client *Client, outage *outage) 
 	var exit *exitFrame
 	if errors.As(err, &exit) {
 		f.ack(true)
-		channel.Close()
+		f.part(client)
 		code, err := r.verdict(ctx, exit.ExitMessage)
 		return code, true, err
 	}
@@ -67,6 +67,19 @@ func (r *run) follow(ctx, work context.Context, client *Client, outage *outage) 
 		err = r.broken(client, err)
 	}
 	return 0, false, err
+}
+
+// partLimit is how long the agent may take to hear that all is received. When it
+// does not, it only keeps the end of the output for a while.
+const partLimit = time.Second
+
+// part closes the channel and waits for the other side to do so: a connection
+// that is closed at once may take the last acknowledgement with it.
+func (f *follower) part(client *Client) {
+	f.channel.Close()
+	over := time.AfterFunc(partLimit, func() { client.conn.Close() })
+	defer over.Stop()
+	io.Copy(io.Discard, f.channel)
 }
 
 func (r *run) request() wire.Request {

@@ -34,6 +34,7 @@ type outage struct {
 	told    bool
 	tries   int
 	ask     time.Time // when Alive may be asked
+	refused bool      // it was asked because nothing listened
 	resumed time.Time // when the last connection came up
 	offset  int64     // of the log at that time
 }
@@ -59,8 +60,9 @@ func (r *run) pause(ctx, work context.Context, o *outage, cause error) error {
 		return fmt.Errorf("%w and did not come back within %s: %w", ErrLost, r.options.ResumeLimit, cause)
 	}
 	// A host that answers without an agent has lost it for good, mostly.
-	if r.options.Alive != nil && (now.After(o.ask) || fresh && errors.Is(cause, ErrRefused)) {
-		o.ask = now.Add(aliveEvery)
+	refused := errors.Is(cause, ErrRefused) && !o.refused
+	if r.options.Alive != nil && (refused || now.After(o.ask)) {
+		o.ask, o.refused = now.Add(aliveEvery), o.refused || refused
 		if err := r.options.Alive(work); err != nil && work.Err() == nil {
 			return fmt.Errorf("%w (%w): %w", ErrLost, cause, err)
 		}
