@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"runtime/debug"
 	"slices"
 	"time"
 
@@ -59,6 +60,8 @@ func (b *Bridge) Build(ctx context.Context, o BuildOptions) error {
 			return notBegun(err)
 		}
 		o.Request.SourceLocation, o.Request.SourceVersion = object.Location(), object.VersionID
+		// The buffers of the upload are not needed while the build is waited for.
+		debug.FreeOSMemory()
 	}
 	starter := start.New(b.cfg, b.say)
 	starter.WaitForCapacity = o.WaitForCapacity

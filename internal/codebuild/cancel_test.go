@@ -16,7 +16,7 @@ import (
 // big is a source that is uploaded in two parts.
 func (w *world) big() {
 	w.t.Helper()
-	noise := make([]byte, 9<<20)
+	noise := make([]byte, 6<<20)
 	rand.NewChaCha8([32]byte{3}).Read(noise)
 	if err := os.WriteFile(filepath.Join(w.dir, "noise"), noise, 0o644); err != nil {
 		w.t.Fatal(err)

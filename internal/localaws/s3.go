@@ -140,9 +140,10 @@ func (st *storage) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 			return
 		}
 	}
-	// The checksum of an aws-chunked body comes after it, where gofakes3 does
-	// not look; the MD5 of a part is checked by the client.
 	operation := objectOperation(r)
+	// The checksum of an aws-chunked body comes after it. What is not read ends
+	// the connection.
+	defer io.Copy(io.Discard, r.Body)
 	if operation != "HeadObject" && operation != "PutObject" && operation != "CompleteMultipartUpload" {
 		st.handler.ServeHTTP(w, r)
 		return

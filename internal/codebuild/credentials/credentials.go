@@ -18,6 +18,7 @@ import (
 	"github.com/aws/aws-sdk-go-v2/credentials/endpointcreds"
 	"github.com/aws/aws-sdk-go-v2/credentials/stscreds"
 	"github.com/aws/aws-sdk-go-v2/service/sts"
+	"github.com/aws/smithy-go/logging"
 
 	"github.com/fargate-driver/fargate-driver/internal/awsconf"
 )
@@ -75,6 +76,8 @@ func Load(ctx context.Context, o Options) (aws.Config, error) {
 		conf.Credentials = container(env)
 	}
 	cfg, err := awsconf.Load(ctx, conf)
+	// What the SDK would write on standard error by itself is not for a job log.
+	cfg.Logger = logging.Nop{}
 	if err != nil || o.RoleARN == "" {
 		return cfg, err
 	}

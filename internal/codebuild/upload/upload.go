@@ -20,10 +20,11 @@ import (
 )
 
 const (
-	// partSize is a part of a multipart upload; 10,000 parts of it are 80 GB.
-	partSize = 8 << 20
+	// partSize is a part of a multipart upload, the smallest that S3 takes;
+	// 10,000 parts of it are 50 GB.
+	partSize = 5 << 20
 	// concurrency is the parts on their way at once: enough for the network of
-	// a Fargate task, and with the part being filled 32 MiB of memory.
+	// a Fargate task, and with the part being filled 20 MiB of memory.
 	concurrency = 3
 	// abortTime is for taking back an upload that failed or was cancelled: AWS
 	// bills its parts until that is done.
