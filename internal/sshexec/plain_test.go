@@ -97,3 +97,16 @@ func TestPlainNoiseIsDropped(t *testing.T) {
 		t.Errorf("got %d, %v, %q, %q", code, err, stdout.String(), stderr.String())
 	}
 }
+
+func TestPlainAttach(t *testing.T) {
+	t.Parallel()
+	target := agenttest.StartSSHD(t)
+	var shown bytes.Buffer
+	code, err := sshexec.Attach(t.Context(), target, sshexec.Terminal{
+		Name: "xterm-test", Size: sshexec.WindowSize{Columns: 101, Rows: 33},
+		Input: strings.NewReader("echo in $TERM; stty size; exit 5\n"), Output: &shown,
+	}, sshexec.Options{})
+	if err != nil || code != 5 || !strings.Contains(shown.String(), "in xterm-test") || !strings.Contains(shown.String(), "33 101") {
+		t.Errorf("got %d, %v, %q", code, err, shown.String())
+	}
+}

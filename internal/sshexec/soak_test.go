@@ -52,6 +52,9 @@ func TestSoak(t *testing.T) {
 		workers.Go(func() {
 			for round := range rounds {
 				soakRound(t, agent.Target, seed, round, &total)
+				if done := total.rounds.Load(); done%100 == 0 {
+					t.Logf("%d rounds after %s, agent %d KiB", done, time.Since(started).Round(time.Second), memoryOf(t, agent.PID, "VmRSS"))
+				}
 			}
 		})
 	}
@@ -63,9 +66,9 @@ func TestSoak(t *testing.T) {
 	}
 	close(rounds)
 	workers.Wait()
-	t.Logf("%d rounds, %d MiB of output, %d connections, %d lost and resumed, longest outage %s, %s in all",
+	t.Logf("%d rounds, %d MiB of output, %d connections, %d lost and resumed, longest outage %s, peak of the agent %d KiB, %s in all",
 		total.rounds.Load(), total.bytes.Load()>>20, total.connections.Load(), total.resumed.Load(),
-		time.Duration(total.longest.Load()).Round(time.Millisecond), time.Since(started).Round(time.Second))
+		time.Duration(total.longest.Load()).Round(time.Millisecond), memoryOf(t, agent.PID, "VmHWM"), time.Since(started).Round(time.Second))
 	if total.rounds.Load() == 0 {
 		t.Error("no round was run")
 	}
