@@ -10,7 +10,7 @@ import (
 
 	"github.com/aws/jsii-runtime-go"
 
-	"github.com/fargate-driver/fargate-driver/infra/cdk/guard"
+	"github.com/fargate-driver/fargate-driver/infra/cdk/promises"
 	"github.com/fargate-driver/fargate-driver/infra/cdk/render"
 	"github.com/fargate-driver/fargate-driver/infra/cdk/settings"
 	"github.com/fargate-driver/fargate-driver/infra/cdk/stacks"
@@ -45,7 +45,7 @@ func run(getenv func(string) string, stderr io.Writer) (err error) {
 		}
 	}()
 	app := stacks.NewApp()
-	guard.Add(app, s.Entry.OpenToWorld)
+	promises.Add(app, s.Entry.OpenToWorld)
 	programs := filepath.Join("build", render.Architecture(s))
 	if _, err := stacks.Add(app, stacks.Inputs{Settings: s, SettingsDir: filepath.Dir(file), Programs: programs}); err != nil {
 		return err

@@ -206,7 +206,7 @@ func TestManagerDrains(t *testing.T) {
 	}
 	calls := m.calls(t)
 	stop := strings.Index(calls, "systemctl stop gitlab-runner")
-	end := strings.Index(calls, "aws autoscaling complete-lifecycle-action --auto-scaling-group-name ci-manager --lifecycle-hook-name drain --instance-id i-0123456789")
+	end := strings.Index(calls, "aws autoscaling complete-lifecycle-action --lifecycle-action-result CONTINUE --auto-scaling-group-name ci-manager --lifecycle-hook-name drain --instance-id i-0123456789")
 	if stop < 0 || end < stop {
 		t.Errorf("the host goes before its jobs:\n%s", calls)
 	}

@@ -18,12 +18,15 @@ type host struct {
 	userData     string
 	subnets      []string
 	targets      []string // target group ARNs
-	drain        int      // seconds that the instance gets to end its work; 0 for none
+	drains       bool     // the instance ends its work before it goes
 	partTag      string
 }
 
 // drainHook is the name of the lifecycle hook of a host that drains.
 const drainHook = "drain"
+
+// drainHeartbeat is how many seconds Auto Scaling waits for a sign of life.
+const drainHeartbeat = 3600
 
 func (p part) host(h host) awsautoscaling.CfnAutoScalingGroup {
 	template := awsec2.NewCfnLaunchTemplate(p.stack, jsii.String(h.id+"Template"), &awsec2.CfnLaunchTemplateProps{
@@ -67,12 +70,12 @@ func (p part) host(h host) awsautoscaling.CfnAutoScalingGroup {
 	if len(h.targets) > 0 {
 		props.TargetGroupArns = anys(h.targets...)
 	}
-	if h.drain > 0 {
+	if h.drains {
 		props.LifecycleHookSpecificationList = &[]any{&awsautoscaling.CfnAutoScalingGroup_LifecycleHookSpecificationProperty{
 			LifecycleHookName: jsii.String(drainHook), LifecycleTransition: jsii.String("autoscaling:EC2_INSTANCE_TERMINATING"),
-			// AWS takes at most two hours for one heartbeat; a host that needs
-			// longer sends more of them.
-			HeartbeatTimeout: jsii.Number(min(h.drain, 7200)), DefaultResult: jsii.String("CONTINUE"),
+			// The host sends a sign of life every half hour while it drains; one
+			// that is dead is given up after this time.
+			HeartbeatTimeout: jsii.Number(drainHeartbeat), DefaultResult: jsii.String("CONTINUE"),
 		}}
 	}
 	group := awsautoscaling.NewCfnAutoScalingGroup(p.stack, jsii.String(h.id+"Group"), props)

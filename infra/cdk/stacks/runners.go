@@ -75,7 +75,7 @@ func newRunners(app awscdk.App, in Inputs, n *Network, b *Builds, url string) (*
 	group := r.host(host{
 		id: "Manager", name: r.name("manager"), profile: r.instanceProfile("ManagerProfile", role), group: n.groupID(access.Manager),
 		instanceType: s.Runners.InstanceType, rootGiB: 16, userData: userData, subnets: n.privateIDs(),
-		drain: s.Runners.DrainMinutes * 60, partTag: r.name("manager"),
+		drains: true, partTag: r.name("manager"),
 	})
 	r.addSchedule(group)
 	r.addAlarms(n)

@@ -77,11 +77,24 @@ session=$(curl -fsS -m 5 -X PUT -H 'X-aws-ec2-metadata-token-ttl-seconds: 60' $i
 ask() { curl -fsS -m 5 -H "X-aws-ec2-metadata-token: $session" "$imds/meta-data/$1"; }
 [ "$(ask autoscaling/target-lifecycle-state)" = Terminated ] || exit 0
 instance=$(ask instance-id)
+lifecycle() { aws autoscaling "$@" --auto-scaling-group-name [[.Group]] --lifecycle-hook-name [[.Hook]] --instance-id "$instance"; }
 systemctl stop ci-refresh.timer
+# Auto Scaling waits an hour for a sign of life; jobs may take longer.
+(
+	trap 'kill "$nap"' EXIT
+	trap exit TERM
+	while :; do
+		sleep 1800 &
+		nap=$!
+		wait "$nap"
+		lifecycle record-lifecycle-action-heartbeat
+	done
+) >/dev/null 2>&1 &
+alive=$!
 systemctl stop gitlab-runner # SIGQUIT; returns when the last job has ended
+kill "$alive"
 systemctl start fargate-driver-reap.service || true
-aws autoscaling complete-lifecycle-action --auto-scaling-group-name [[.Group]] --lifecycle-hook-name [[.Hook]] \
-	--instance-id "$instance" --lifecycle-action-result CONTINUE
+lifecycle complete-lifecycle-action --lifecycle-action-result CONTINUE
 EOF
 chmod 0755 "$bin/ci-refresh" "$bin/ci-drain"
 

@@ -11,7 +11,7 @@ aws)
 		[ -z "$STUB_SSM_FAILS" ] || exit 255
 		cat "$STUB_FILES/${4##*/}" ;;
 	"secretsmanager get-secret-value") [ -n "$STUB_SECRET" ] && printf '%s\n' "$STUB_SECRET" ;;
-	"ec2 wait" | "ec2 attach-volume" | "autoscaling complete-lifecycle-action") ;;
+	"ec2 wait" | "ec2 attach-volume" | "autoscaling complete-lifecycle-action" | "autoscaling record-lifecycle-action-heartbeat") ;;
 	"ecr get-login-password") echo registry-password ;;
 	*) echo "stub: aws $*" >&2; exit 64 ;;
 	esac

@@ -1,0 +1,69 @@
+package main
+
+import (
+	"bytes"
+	"flag"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+)
+
+var update = flag.Bool("update", false, "rewrite the golden tables")
+
+// golden lays out the pinned templates of a profile as the CDK app does.
+func golden(t *testing.T, profile string) string {
+	t.Helper()
+	dir := t.TempDir()
+	files, err := filepath.Glob("../stacks/testdata/golden/" + profile + "-*.json")
+	if err != nil || len(files) == 0 {
+		t.Fatalf("%d templates of %s: %v", len(files), profile, err)
+	}
+	for _, file := range files {
+		data, err := os.ReadFile(file)
+		if err != nil {
+			t.Fatal(err)
+		}
+		stack := strings.TrimSuffix(strings.TrimPrefix(filepath.Base(file), profile+"-"), ".json")
+		if err := os.WriteFile(filepath.Join(dir, stack+".template.json"), data, 0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
+	return dir
+}
+
+func TestShow(t *testing.T) {
+	t.Parallel()
+	for _, profile := range []string{"small", "team", "closed"} {
+		var got bytes.Buffer
+		if err := run([]string{golden(t, profile)}, &got); err != nil {
+			t.Fatal(err)
+		}
+		file := filepath.Join("testdata", profile+".txt")
+		if *update {
+			if err := os.MkdirAll("testdata", 0o755); err != nil {
+				t.Fatal(err)
+			}
+			if err := os.WriteFile(file, got.Bytes(), 0o644); err != nil {
+				t.Fatal(err)
+			}
+		}
+		want, err := os.ReadFile(file)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got.String() != string(want) {
+			t.Errorf("%s is out of date: look at the difference after go test ./show -update", file)
+		}
+	}
+}
+
+func TestNothingToShow(t *testing.T) {
+	t.Parallel()
+	if err := run([]string{t.TempDir()}, &bytes.Buffer{}); err == nil || !strings.Contains(err.Error(), "make synth") {
+		t.Errorf("got %v", err)
+	}
+	if err := run(nil, &bytes.Buffer{}); err == nil || !strings.Contains(err.Error(), "usage") {
+		t.Errorf("got %v", err)
+	}
+}

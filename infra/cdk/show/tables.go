@@ -1,0 +1,143 @@
+package main
+
+import (
+	"fmt"
+	"io"
+	"maps"
+	"slices"
+	"strings"
+	"text/tabwriter"
+)
+
+// table writes rows in columns.
+func table(w io.Writer, title string, rows [][]string) {
+	fmt.Fprintf(w, "\n%s\n%s\n", title, strings.Repeat("-", len(title)))
+	t := tabwriter.NewWriter(w, 0, 4, 2, ' ', 0)
+	for _, row := range rows {
+		fmt.Fprintln(t, "  "+strings.Join(row, "\t"))
+	}
+	_ = t.Flush() // an error of the stream comes again at the next write
+}
+
+func (t templates) resources(w io.Writer) {
+	var rows [][]string
+	for _, stack := range t.stacks {
+		counts := map[string]int{}
+		total := 0
+		for _, r := range t.all {
+			if r.stack == stack {
+				counts[strings.TrimPrefix(r.Type, "AWS::")]++
+				total++
+			}
+		}
+		var parts []string
+		for _, kind := range slices.Sorted(maps.Keys(counts)) {
+			part := kind
+			if counts[kind] > 1 {
+				part = fmt.Sprintf("%d %s", counts[kind], kind)
+			}
+			parts = append(parts, part)
+		}
+		for i, line := range lines(parts, 100) {
+			head := []string{"", ""}
+			if i == 0 {
+				head = []string{stack, fmt.Sprint(total)}
+			}
+			rows = append(rows, append(head, line))
+		}
+	}
+	table(w, "Resources", rows)
+}
+
+// lines joins words with commas into lines of about a width.
+func lines(words []string, width int) []string {
+	var all []string
+	line := ""
+	for _, word := range words {
+		if line != "" && len(line)+len(word) > width {
+			all = append(all, line+",")
+			line = ""
+		}
+		if line != "" {
+			line += ", "
+		}
+		line += word
+	}
+	return append(all, line)
+}
+
+// ports lists what may connect to what: what is not here is refused.
+func (t templates) ports(w io.Writer) {
+	groups := map[string]string{}
+	for _, r := range t.of("AWS::EC2::SecurityGroup") {
+		groups[r.id] = plain(r.Properties["GroupDescription"])
+	}
+	name := func(v any) string {
+		p := plain(v)
+		if known, ok := groups[p]; ok {
+			return known
+		}
+		return p
+	}
+	var rows [][]string
+	add := func(to string, rule any) {
+		from := plain(at(rule, "CidrIp"))
+		if from == "" {
+			from = name(at(rule, "SourceSecurityGroupId"))
+		}
+		rows = append(rows, []string{from, "->", to, plain(at(rule, "FromPort")), plain(at(rule, "Description"))})
+	}
+	for _, r := range t.of("AWS::EC2::SecurityGroup") {
+		for _, rule := range many(r.Properties["SecurityGroupIngress"]) {
+			add(groups[r.id], rule)
+		}
+	}
+	for _, r := range t.of("AWS::EC2::SecurityGroupIngress") {
+		add(name(r.Properties["GroupId"]), r.Properties)
+	}
+	slices.SortStableFunc(rows, func(a, b []string) int { return strings.Compare(a[2], b[2]) })
+	table(w, "Open ports (everything else is refused)", rows)
+}
+
+// roles lists who may do what.
+func (t templates) roles(w io.Writer) {
+	var rows [][]string
+	for _, r := range t.of("AWS::IAM::Role") {
+		name := plain(r.Properties["RoleName"])
+		rows = append(rows, []string{name, plain(r.Properties["Description"])})
+		for _, policy := range many(r.Properties["Policies"]) {
+			for _, s := range many(at(policy, "PolicyDocument", "Statement")) {
+				on := short(many(at(s, "Resource")))
+				if at(s, "Condition") != nil {
+					on += " (with conditions)"
+				}
+				rows = append(rows, []string{"", plain(at(s, "Action")) + " on " + on})
+			}
+		}
+		for _, managed := range many(r.Properties["ManagedPolicyArns"]) {
+			rows = append(rows, []string{"", "AWS's policy " + plain(managed)})
+		}
+	}
+	table(w, "Who may do what", rows)
+}
+
+// shown is how many resources of a statement are named, and how long a name
+// may be: the rest is in the template.
+const shown, longest = 4, 60
+
+// short leaves out of ARNs what is the same in all of them.
+func short(all []any) string {
+	var parts []string
+	for _, v := range all {
+		fields := strings.SplitN(plain(v), ":", 6)
+		name := fields[len(fields)-1]
+		if len(name) > longest {
+			name = name[:longest] + "..."
+		}
+		parts = append(parts, name)
+	}
+	if len(parts) > shown {
+		parts = append(parts[:shown], fmt.Sprintf("and %d more", len(parts)-shown))
+	}
+	return strings.Join(parts, ", ")
+}
