@@ -8,6 +8,7 @@ import (
 	"slices"
 	"time"
 
+	"github.com/fargate-driver/fargate-driver/internal/codebuild/apierror"
 	"github.com/fargate-driver/fargate-driver/internal/codebuild/archive"
 	"github.com/fargate-driver/fargate-driver/internal/codebuild/build"
 	"github.com/fargate-driver/fargate-driver/internal/codebuild/follow"
@@ -63,21 +64,47 @@ func (b *Bridge) Build(ctx context.Context, o BuildOptions) error {
 		// The buffers of the upload are not needed while the build is waited for.
 		debug.FreeOSMemory()
 	}
+	started, state, err := b.start(ctx, o)
+	if err != nil {
+		return notBegun(err)
+	}
+	b.say.Info("Build %s is started: %s", started.ID, started.ConsoleURL())
+	return b.finish(ctx, started, o, state.forget)
+}
+
+// start starts the build. What is about to be done is written down before it
+// is done: whenever we are killed, `codebuild-bridge stop` finds the build.
+func (b *Bridge) start(ctx context.Context, o BuildOptions) (build.Build, stateFile, error) {
 	starter := start.New(b.cfg, b.say)
 	starter.WaitForCapacity = o.WaitForCapacity
 	if o.Pause > 0 {
 		starter.Pause = o.Pause
 	}
+	state := State{Project: o.Request.Project, Region: b.cfg.Region, Token: unique()}
+	file, err := newStateFile(o.StateDir, state.Token)
+	if err == nil {
+		err = file.save(state)
+	}
+	if err != nil {
+		b.say.Warn("`codebuild-bridge stop` will not find this build: %v", err)
+		file = stateFile{}
+	}
+	o.Request.Environment = append(slices.Clone(o.Request.Environment), start.Variable{Name: tokenVariable, Value: state.Token, Type: start.Plain})
 	started, err := starter.Start(ctx, o.Request)
 	if err != nil {
-		return notBegun(err)
+		status := apierror.Status(err)
+		refused := status >= 400 && status < 500
+		notAsked := ctx.Err() != nil && errors.Is(err, context.Cause(ctx))
+		if refused || notAsked {
+			file.forget()
+		}
+		return build.Build{}, file, err
 	}
-	forget, err := saveState(o.StateDir, State{BuildID: started.ID, Region: b.cfg.Region})
-	if err != nil {
-		b.say.Warn("The build's id could not be kept for `codebuild-bridge stop`: %v", err)
+	state.BuildID = started.ID
+	if err := file.save(state); err != nil {
+		b.say.Warn("`codebuild-bridge stop` has to look for this build: %v", err)
 	}
-	b.say.Info("Build %s is started: %s", started.ID, started.ConsoleURL())
-	return b.finish(ctx, started, o, forget)
+	return started, file, nil
 }
 
 // finish follows a build that was started, and stops it if we have to end

@@ -163,17 +163,95 @@ func TestStopOfNothing(t *testing.T) {
 	w.wantLog("stopping build docker-build:unknown")
 }
 
-// A state file that was half written says nothing of a build.
-func TestHalfAState(t *testing.T) {
+// Files that are none of ours, or were being written, say nothing of a build.
+func TestSavedStates(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()
-	for name, content := range map[string]string{"a.json": `{"buildId": "p:1", "reg`, "b.json": "", "c.json": `{"buildId":"p:2","region":"r"}`} {
+	for name, content := range map[string]string{
+		"a.json": `{"buildId": "p:1", "reg`, "b.json": "", "c.json.new": `{"token":"t"}`,
+		"d.json": `{"buildId":"p:2","region":"r"}`, "e.json": `{"project":"p","token":"t"}`,
+	} {
 		if err := os.WriteFile(filepath.Join(dir, name), []byte(content), 0o600); err != nil {
 			t.Fatal(err)
 		}
 	}
 	found, err := codebuild.Saved(dir)
-	if err != nil || len(found) != 1 {
-		t.Errorf("got %v %v, want the whole one", found, err)
+	if err != nil || len(found) != 2 {
+		t.Errorf("got %v %v, want the two whole ones", found, err)
 	}
+}
+
+// intent is what a bridge that was killed while it started a build has left.
+func (w *world) intent(token string) (dir string) {
+	w.t.Helper()
+	dir = w.t.TempDir()
+	text := fmt.Sprintf(`{"project": %q, "region": %q, "token": %q}`, localaws.ProjectName, localaws.Region, token)
+	if err := os.WriteFile(filepath.Join(dir, token+".json"), []byte(text), 0o600); err != nil {
+		w.t.Fatal(err)
+	}
+	return dir
+}
+
+func TestStopFindsABuildWhoseStartWasNeverAnswered(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, "buildspec.yml", commands("sleep 60"))
+	w.options.StateDir = filepath.Join(t.TempDir(), "state")
+	hang := w.aws.Fault(localaws.Fault{Operation: "StartBuild", Kind: localaws.HangAfter})
+	ended := make(chan int, 1)
+	go func() { ended <- w.build(t.Context()) }()
+	<-hang.Reached()
+	// As if the bridge were killed here: what it has left is all that is known.
+	saved, err := codebuild.Saved(w.options.StateDir)
+	if err != nil || len(saved) != 1 {
+		t.Fatalf("got %v %v, want the intent", saved, err)
+	}
+	for _, s := range saved {
+		if s.BuildID != "" || s.Token == "" {
+			t.Errorf("got %+v, want a token and no id", s)
+		}
+		b := codebuild.New(w.cfg, codebuild.Options{Out: w.log, Plain: true})
+		if err := b.Stop(t.Context(), w.intent(s.Token)); err != nil {
+			t.Error(err)
+		}
+	}
+	w.wantLog("is stopped")
+	hang.Release()
+	if code := <-ended; code != 5 {
+		t.Errorf("got exit code %d, want 5", code)
+	}
+	w.noBuildGoesOn()
+}
+
+func TestStopOfABuildThatWasNotStarted(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, "buildspec.yml", commands("true"))
+	w.want(0) // another build of the project
+	b := codebuild.New(w.cfg, codebuild.Options{Out: w.log, Plain: true})
+	if err := b.Stop(t.Context(), w.intent("none")); err != nil {
+		t.Error(err)
+	}
+	w.wantLog("was about to be started, and was not")
+	w.aws.Fault(localaws.Fault{Operation: "ListBuildsForProject", Kind: localaws.Refused, Code: "AccessDeniedException"})
+	if code := w.code(b.Stop(t.Context(), w.intent("none"))); code != 7 {
+		t.Errorf("got exit code %d, want 7", code)
+	}
+	w.wantLog("codebuild:ListBuildsForProject")
+}
+
+func TestStateOfABuildThatWasRefusedIsForgotten(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, "buildspec.yml", commands("true"))
+	w.options.StateDir = filepath.Join(t.TempDir(), "state")
+	w.options.Request.Project = "none"
+	w.want(2)
+	if left, err := codebuild.Saved(w.options.StateDir); len(left) != 0 || err != nil {
+		t.Errorf("got %v %v, want nothing", left, err)
+	}
+}
+
+func TestStateThatCannotBeKeptIsNoReasonNotToBuild(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, "buildspec.yml", commands("true"))
+	w.options.StateDir = filepath.Join(w.dir, "buildspec.yml", "state")
+	w.want(0, "will not find this build", "SUCCEEDED")
 }

@@ -8,42 +8,66 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
-	"strings"
 	"time"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/service/codebuild"
+	"github.com/aws/aws-sdk-go-v2/service/codebuild/types"
 
 	"github.com/fargate-driver/fargate-driver/internal/codebuild/apierror"
 	"github.com/fargate-driver/fargate-driver/internal/codebuild/build"
 	"github.com/fargate-driver/fargate-driver/internal/codebuild/report"
 )
 
-// State is what is kept of a build that runs, so that after_script can stop it
-// when the bridge itself was killed.
+// State is what is kept of a build, from before it is started until it has
+// ended, so that after_script can stop it when the bridge itself was killed.
 type State struct {
-	BuildID string `json:"buildId"`
+	Project string `json:"project"`
 	Region  string `json:"region"`
+	// Token is the value of tokenVariable in the build's environment.
+	Token string `json:"token"`
+	// BuildID is empty until StartBuild has answered.
+	BuildID string `json:"buildId,omitempty"`
 }
 
-// saveState writes a file of its own for a build and returns what removes it.
-func saveState(dir string, s State) (forget func(), err error) {
+// tokenVariable is a variable of every build that we start, by which it is
+// found again if its id was never learnt.
+const tokenVariable = "BRIDGE_TOKEN"
+
+// stateFile is where a State is kept; the zero value keeps nothing.
+type stateFile struct{ path string }
+
+// newStateFile makes the directory. A build of its own has a file of its own: a
+// job may start several.
+func newStateFile(dir, token string) (stateFile, error) {
 	if dir == "" {
-		return func() {}, nil
+		return stateFile{}, nil
 	}
 	if err := os.MkdirAll(dir, 0o700); err != nil {
-		return func() {}, err
+		return stateFile{}, err
+	}
+	return stateFile{filepath.Join(dir, token+".json")}, nil
+}
+
+// save replaces the file as a whole: we may be killed at any time.
+func (f stateFile) save(s State) error {
+	if f.path == "" {
+		return nil
 	}
 	content, err := json.Marshal(s)
 	if err != nil {
-		return func() {}, err
+		return err
 	}
-	name := strings.ReplaceAll(strings.ReplaceAll(s.BuildID, "/", "-"), ":", "-")
-	file := filepath.Join(dir, name+".json")
-	if err := os.WriteFile(file, content, 0o600); err != nil {
-		return func() {}, err
+	if err := os.WriteFile(f.path+".new", content, 0o600); err != nil {
+		return err
 	}
-	return func() { os.Remove(file) }, nil
+	return os.Rename(f.path+".new", f.path)
+}
+
+func (f stateFile) forget() {
+	if f.path != "" {
+		os.Remove(f.path)
+	}
 }
 
 // Saved lists the builds of which a state is kept, by their files.
@@ -57,14 +81,17 @@ func Saved(dir string) (map[string]State, error) {
 	}
 	found := map[string]State{}
 	for _, f := range files {
+		if filepath.Ext(f.Name()) != ".json" {
+			continue
+		}
 		path := filepath.Join(dir, f.Name())
 		content, err := os.ReadFile(path)
 		if err != nil {
 			return nil, fmt.Errorf("reading the saved builds: %w", err)
 		}
 		var s State
-		if err := json.Unmarshal(content, &s); err != nil || s.BuildID == "" {
-			continue // half written by a bridge that was killed: it knew of no build
+		if err := json.Unmarshal(content, &s); err != nil || (s.BuildID == "" && s.Token == "") {
+			continue // none of ours
 		}
 		found[path] = s
 	}
@@ -93,6 +120,19 @@ func (b *Bridge) Stop(ctx context.Context, dir string, ids ...string) error {
 		cfg := b.cfg.Copy()
 		if state.Region != "" {
 			cfg.Region = state.Region
+		}
+		if state.BuildID == "" {
+			id, err := findBuild(ctx, cfg, state)
+			if err != nil {
+				failed = errors.Join(failed, err)
+				continue
+			}
+			if id == "" {
+				b.say.Info("A build of project %s was about to be started, and was not.", state.Project)
+				os.Remove(file)
+				continue
+			}
+			state.BuildID = id
 		}
 		out, err := stopBuild(ctx, cfg, state.BuildID)
 		if err != nil {
@@ -159,4 +199,42 @@ func stopBuild(ctx context.Context, cfg aws.Config, id string) (build.Build, err
 		case <-time.After(500 * time.Millisecond):
 		}
 	}
+}
+
+// findBuild looks for a build whose start was never answered, by its token. It
+// is among the project's latest, of which one page has 100.
+func findBuild(ctx context.Context, cfg aws.Config, s State) (id string, err error) {
+	client := codebuild.NewFromConfig(cfg)
+	list, err := client.ListBuildsForProject(ctx, &codebuild.ListBuildsForProjectInput{
+		ProjectName: aws.String(s.Project), SortOrder: types.SortOrderTypeDescending,
+	})
+	if err == nil && len(list.Ids) > 0 {
+		var got *codebuild.BatchGetBuildsOutput
+		got, err = client.BatchGetBuilds(ctx, &codebuild.BatchGetBuildsInput{Ids: list.Ids[:min(len(list.Ids), 100)]})
+		if err == nil {
+			return withToken(got.Builds, s.Token), nil
+		}
+	}
+	if err != nil {
+		hint := ""
+		if apierror.Of(err) == apierror.Denied {
+			hint = "; the job's role needs codebuild:ListBuildsForProject for that"
+		}
+		return "", fmt.Errorf("looking for a build of project %s that may have been started: %w%s", s.Project, apierror.Plain(err), hint)
+	}
+	return "", nil
+}
+
+func withToken(builds []types.Build, token string) string {
+	for _, b := range builds {
+		if b.Environment == nil {
+			continue
+		}
+		for _, v := range b.Environment.EnvironmentVariables {
+			if aws.ToString(v.Name) == tokenVariable && aws.ToString(v.Value) == token {
+				return aws.ToString(b.Id)
+			}
+		}
+	}
+	return ""
 }
