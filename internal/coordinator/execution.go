@@ -1,12 +1,10 @@
 package coordinator
 
 import (
-	"errors"
 	"fmt"
 	"io"
 	"os"
 	"sync"
-	"sync/atomic"
 	"syscall"
 	"time"
 
@@ -19,12 +17,6 @@ const (
 	// pipeSize is what a script may print before the agent has read any of it:
 	// fewer switches between the two than the kernel's 64 KiB need.
 	pipeSize = 256 << 10
-	// quietAfterEnd is how long the output of a script that has ended may pause
-	// before it counts as complete. It is at its end at once but for children
-	// that keep it open: a `tee` that still writes, or a daemon that stays.
-	quietAfterEnd = 500 * time.Millisecond
-	// drainAfterEnd bounds it for a daemon that prints without a pause.
-	drainAfterEnd = 5 * time.Second
 	// lingerAfterEnd is what is left to the descendants of a cancelled script
 	// once the script itself has gone.
 	lingerAfterEnd = 2 * time.Second
@@ -122,14 +114,18 @@ func preferForOOM(pid int) {
 
 // supervise follows the script to its end and writes down how it was.
 func (e *execution) supervise(out, errs *os.File, ended <-chan syscall.WaitStatus) {
-	var endedAt atomic.Int64
+	complete := make(chan struct{})
+	streams := []drainer{
+		{out, func(b []byte) error { return e.spool.write(wire.Stdout, b) }, complete},
+		{errs, func(b []byte) error { return e.spool.write(wire.Stderr, b) }, complete},
+	}
 	var readers sync.WaitGroup
-	readers.Go(func() { e.copy(wire.Stdout, out, &endedAt) })
-	readers.Go(func() { e.copy(wire.Stderr, errs, &endedAt) })
+	for _, stream := range streams {
+		readers.Go(func() { e.copy(stream) })
+	}
 	go e.rememberWhileRunning()
 
 	status := <-ended
-	endedAt.Store(time.Now().UnixNano())
 	os.Remove(e.file)
 	e.mu.Lock()
 	close(e.gone)
@@ -138,9 +134,10 @@ func (e *execution) supervise(out, errs *os.File, ended <-chan syscall.WaitStatu
 	if cause != "" {
 		<-e.terminated // nobody is left who could print
 	}
-	for _, pipe := range []*os.File{out, errs} {
-		pipe.SetReadDeadline(time.Now().Add(quietAfterEnd))
+	for _, stream := range streams {
+		stream.kick()
 	}
+	close(complete)
 	readers.Wait()
 
 	code, signal := exitCode(status)
@@ -153,36 +150,18 @@ func (e *execution) supervise(out, errs *os.File, ended <-chan syscall.WaitStatu
 	e.agent.contact()
 }
 
-// copy puts one stream of the script into the log, until its end, or until the
-// script has ended and whoever still holds the stream has paused.
-func (e *execution) copy(kind wire.Kind, from *os.File, endedAt *atomic.Int64) {
-	buffer := make([]byte, wire.MaxPayload)
-	for {
-		n, err := from.Read(buffer)
-		if n > 0 && e.spool.write(kind, buffer[:n]) != nil {
-			break
-		}
-		if errors.Is(err, os.ErrDeadlineExceeded) {
-			break
-		}
-		if err != nil {
-			from.Close()
-			return
-		}
-		if at := endedAt.Load(); at != 0 {
-			pause := time.Now().Add(quietAfterEnd)
-			if last := time.Unix(0, at).Add(drainAfterEnd); last.Before(pause) {
-				pause = last
-			}
-			from.SetReadDeadline(pause)
-		}
+// copy puts one stream of the script into the log. A process that stays, like a
+// database for the next script, must not die of a closed pipe: what it prints
+// from then on is read and dropped.
+func (e *execution) copy(stream drainer) {
+	if stream.copy(make([]byte, wire.MaxPayload)) {
+		stream.from.Close()
+		return
 	}
-	// A process that stays, like a database for the next stage, must not die of
-	// a closed pipe: what it prints from now on is read and dropped.
 	go func() {
-		from.SetReadDeadline(time.Time{})
-		io.Copy(io.Discard, from)
-		from.Close()
+		stream.from.SetReadDeadline(time.Time{})
+		io.Copy(io.Discard, stream.from)
+		stream.from.Close()
 	}()
 }
 

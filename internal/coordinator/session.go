@@ -188,10 +188,7 @@ func (s *session) start(cmd command) (wait func(), err error) {
 	}()
 	return func() {
 		defer closeAll([3]*os.File{nil, ours[1], ours[2]})
-		var output sync.WaitGroup
-		output.Go(func() { io.Copy(s.channel, ours[1]) })
-		output.Go(func() { io.Copy(s.channel.Stderr(), ours[2]) })
-		s.finish(<-ended, &output, ours[1:])
+		s.carry(ended, map[*os.File]io.Writer{ours[1]: s.channel, ours[2]: s.channel.Stderr()})
 	}, nil
 }
 
@@ -219,15 +216,22 @@ func (s *session) startTerminal(cmd command) (wait func(), err error) {
 	go io.Copy(terminal, s.channel)
 	return func() {
 		defer terminal.Close()
-		var output sync.WaitGroup
-		output.Go(func() { io.Copy(s.channel, terminal) })
-		s.finish(<-ended, &output, []*os.File{terminal})
+		s.carry(ended, map[*os.File]io.Writer{terminal: s.channel})
 	}, nil
 }
 
-// finish reports the end in the order that clients rely on: exit status, the
-// rest of the output, end of file, close.
-func (s *session) finish(status syscall.WaitStatus, output *sync.WaitGroup, from []*os.File) {
+// carry copies output until the process has ended, and reports that in the order
+// that clients rely on: exit status, the rest of the output, end of file, close.
+func (s *session) carry(ended <-chan syscall.WaitStatus, output map[*os.File]io.Writer) {
+	var copying sync.WaitGroup
+	for from, to := range output {
+		stream := drainer{from, func(b []byte) error { _, err := to.Write(b); return err }, s.over}
+		copying.Go(func() { stream.copy(make([]byte, wire.MaxPayload)) })
+	}
+	status := <-ended
+	for from := range output {
+		drainer{from: from}.kick()
+	}
 	close(s.over)
 	if code, signal := exitCode(status); signal == 0 {
 		s.channel.SendRequest("exit-status", false, ssh.Marshal(struct{ Code uint32 }{uint32(code)}))
@@ -239,10 +243,7 @@ func (s *session) finish(status syscall.WaitStatus, output *sync.WaitGroup, from
 			Language   string
 		}{Signal: wire.SignalName(signal), CoreDumped: status.CoreDump()}))
 	}
-	for _, file := range from {
-		file.SetReadDeadline(time.Now().Add(quietAfterEnd))
-	}
-	output.Wait()
+	copying.Wait()
 	s.channel.CloseWrite()
 	s.channel.Close()
 }

@@ -48,6 +48,10 @@ const killPlain = `sid=$1; grace=$2; ` +
 // it counts as complete: children that the script left behind keep its end open.
 const quietAfterExit = 2 * time.Second
 
+// drainLimit bounds that for children that print without a pause. What the
+// script itself left in the pipe has come by then unless our reader is very slow.
+const drainLimit = 30 * time.Second
+
 // noiseLimit is how much of what came before the script is kept for an error.
 const noiseLimit = 1024
 
@@ -144,9 +148,13 @@ func (s *plainSession) wait(ctx context.Context) (int, error) {
 func (s *plainSession) drain() {
 	quiet := time.NewTimer(quietAfterExit)
 	defer quiet.Stop()
+	limit := time.NewTimer(drainLimit)
+	defer limit.Stop()
 	for {
 		select {
 		case <-s.ended:
+			return
+		case <-limit.C:
 			return
 		case <-s.active:
 			quiet.Reset(quietAfterExit)
