@@ -19,6 +19,10 @@ import (
 	"github.com/fargate-driver/fargate-driver/internal/joblog"
 )
 
+// findLimit is how long a build may be unknown after it was started: what one
+// call of AWS has done another may not see at once.
+const findLimit = 30 * time.Second
+
 // ErrLost means that the state of the build can no longer be learnt.
 var ErrLost = errors.New("contact with the build is lost")
 
@@ -164,7 +168,9 @@ func (f *Follower) look(ctx context.Context) (changed bool, err error) {
 	}
 	out, err := f.builds.BatchGetBuilds(ctx, &codebuild.BatchGetBuildsInput{Ids: []string{f.id}})
 	if err == nil && len(out.Builds) == 0 {
-		// Builds are found a moment after they were started.
+		if f.build.ARN == "" && time.Since(f.seen) < findLimit {
+			return false, nil
+		}
 		err = fmt.Errorf("there is no build %s", f.id)
 	}
 	if err != nil {

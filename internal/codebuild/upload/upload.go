@@ -115,7 +115,9 @@ func (u *Uploader) Source(ctx context.Context, p Place, digest string, write Wri
 		if headErr != nil || now == present {
 			return found, headErr
 		}
-		state = now
+		// It is there, but may not be looked at, or is of somebody else's making:
+		// replaced by the same content it is right whatever it was.
+		state = stale
 	}
 	return object, err
 }

@@ -136,6 +136,16 @@ func TestNotReused(t *testing.T) {
 			t.Errorf("got %q", got)
 		}
 	})
+	t.Run("not allowed to look", func(t *testing.T) {
+		t.Parallel()
+		s, cfg := start(t)
+		s.Fault(localaws.Fault{Service: "s3", Operation: "HeadObject", Count: -1, Kind: localaws.Refused, Code: "AccessDenied", Status: 403})
+		for range 2 {
+			if object, err := New(cfg).Source(t.Context(), place, "digest", writer([]byte("content"))); err != nil || object.Reused {
+				t.Errorf("got %+v %v, want an upload", object, err)
+			}
+		}
+	})
 	t.Run("not allowed to list", func(t *testing.T) {
 		t.Parallel()
 		s, cfg := start(t)
