@@ -61,6 +61,18 @@ func TestEveryLineOnce(t *testing.T) {
 	}
 }
 
+func TestEveryLineOnceUnderThrottling(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, "buildspec.yml", numbers(30))
+	w.aws.SetLogPages(localaws.LogPages{Events: 10})
+	// Refused again and again, so that no page comes without a refusal before it.
+	for i := range 4 {
+		w.aws.Fault(localaws.Fault{Operation: "GetLogEvents", Skip: i, Count: 2, Kind: localaws.Refused, Code: "ThrottlingException"})
+	}
+	w.want(0)
+	w.wantNumbers(30)
+}
+
 // The events of a build that was stopped or has failed early come without the
 // last lines that show its end.
 func TestLinesOfAFailedBuildThatComeLate(t *testing.T) {

@@ -41,6 +41,7 @@ type Follower struct {
 	build     build.Build
 	seen      time.Time // when the build's state was last learnt
 	ended     time.Time // when its end was first seen
+	hurried   bool      // the end of the log made us look at once
 	trouble   bool      // AWS did not answer the last time
 	printed   int       // phases told
 	stream    stream
@@ -101,12 +102,20 @@ func (f *Follower) Follow(ctx context.Context, id string) (Result, error) {
 				return f.result(), err
 			}
 			if f.print.sawEnd() {
-				buildWait = f.pace.BuildMin
-				buildAt = earlier(buildAt, time.Now().Add(f.pace.BuildMin/4))
+				// The build ends: at once, or as soon as it is finalized.
+				soon := time.Now()
+				if f.hurried {
+					soon = soon.Add(f.pace.BuildMin / 4)
+				}
+				f.hurried = true
+				buildWait, buildAt = f.pace.BuildMin, earlier(buildAt, soon)
 			}
 			logWait = next(logWait, n > 0, f.pace.LogMin, f.pace.LogMax)
 			if !f.ended.IsZero() {
 				logWait = f.pace.LogMin
+			}
+			if f.stream.throttled {
+				logWait = slower(logWait, f.pace.LogMax)
 			}
 			logAt = time.Now().Add(jitter(logWait))
 		}
@@ -138,7 +147,7 @@ func (f *Follower) Close() { f.print.finish(true, f.build.Log.URL) }
 func (f *Follower) begin(id string) {
 	f.id, f.build = id, build.Build{ID: id}
 	f.seen, f.ended, f.printed = time.Now(), time.Time{}, 0
-	f.stream = stream{}
+	f.stream, f.hurried = stream{}, false
 	f.lastSpoke = time.Now()
 }
 

@@ -28,10 +28,11 @@ type Options struct {
 // Pace is how often and how long to ask. A zero field means its default.
 type Pace struct {
 	// BuildMin and BuildMax bound the time between two looks at the build's
-	// state: 2 s and 10 s.
+	// state: 3 s and 10 s.
 	BuildMin, BuildMax time.Duration
 	// LogMin and LogMax bound the time between two looks at a log in which
-	// there was nothing new: 1 s and 5 s.
+	// there was nothing new: 1.5 s and 8 s. While CloudWatch throttles, which it does
+	// from 10 calls a second in an account on, it is up to four times as much.
 	LogMin, LogMax time.Duration
 	// Grace is how long the log must be quiet after the build's end to count as
 	// complete where its last line cannot be told: 10 s. CloudWatch shows an
@@ -40,7 +41,7 @@ type Pace struct {
 	// Settle is the same where the last phase was seen to end: 3 s.
 	Settle time.Duration
 	// GiveUp is how long after the build's end a log that does not answer is
-	// still asked for: 30 s. The build's status stands without it.
+	// still asked for: a minute. The build's status stands without it.
 	GiveUp time.Duration
 	// Lost is how long AWS may be out of reach: 10 minutes.
 	Lost time.Duration
@@ -53,10 +54,10 @@ func (p Pace) withDefaults() Pace {
 		field *time.Duration
 		value time.Duration
 	}{
-		{&p.BuildMin, 2 * time.Second}, {&p.BuildMax, 10 * time.Second},
-		{&p.LogMin, time.Second}, {&p.LogMax, 5 * time.Second},
+		{&p.BuildMin, 3 * time.Second}, {&p.BuildMax, 10 * time.Second},
+		{&p.LogMin, 1500 * time.Millisecond}, {&p.LogMax, 8 * time.Second},
 		{&p.Grace, 10 * time.Second}, {&p.Settle, 3 * time.Second},
-		{&p.GiveUp, 30 * time.Second}, {&p.Lost, 10 * time.Minute}, {&p.Heartbeat, time.Minute},
+		{&p.GiveUp, time.Minute}, {&p.Lost, 10 * time.Minute}, {&p.Heartbeat, time.Minute},
 	} {
 		if *d.field == 0 {
 			*d.field = d.value
@@ -83,6 +84,11 @@ func next(wait time.Duration, changed bool, least, most time.Duration) time.Dura
 		return least
 	}
 	return min(wait*3/2, most)
+}
+
+// slower is the waiting time after a call that was throttled.
+func slower(wait, most time.Duration) time.Duration {
+	return min(max(2*wait, most), 4*most)
 }
 
 // jitter spreads a waiting time by a fifth to both sides, so that many jobs

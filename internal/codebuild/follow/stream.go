@@ -18,6 +18,7 @@ type stream struct {
 	lastEvent time.Time // when an event was last received
 	caughtUp  time.Time // when all there was had been received
 	missing   bool      // it does not exist (yet)
+	throttled bool      // the last call was
 	givenUp   bool
 	reason    string // why
 }
@@ -45,7 +46,7 @@ func (f *Follower) drain(ctx context.Context) (int, error) {
 		if err != nil {
 			return total, f.logFailed(ctx, err, asked)
 		}
-		f.stream.missing = false
+		f.stream.missing, f.stream.throttled = false, false
 		for i := range out.Events {
 			f.print.event(aws.ToString(out.Events[i].Message), time.UnixMilli(aws.ToInt64(out.Events[i].Timestamp)))
 		}
@@ -71,6 +72,8 @@ func (f *Follower) logFailed(ctx context.Context, err error, asked time.Time) er
 		return context.Cause(ctx)
 	}
 	switch apierror.Of(err) {
+	case apierror.Throttled:
+		f.stream.throttled = true
 	case apierror.Expired:
 		apierror.Renew(f.cfg)
 	case apierror.Missing:
