@@ -7,7 +7,7 @@ GO_BUILD = CGO_ENABLED=0 go build -trimpath -ldflags '-s -w -X main.version=$(VE
 STATICCHECK = honnef.co/go/tools/cmd/staticcheck@v0.8.2
 
 .DEFAULT_GOAL := help
-.PHONY: help build test lint demo bench soak
+.PHONY: help build test lint demo bench soak synth test-infra programs
 
 help: ## show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -38,3 +38,21 @@ soak: ## run 1,000 jobs of 100 MiB over a network that breaks all the time
 	$(GO_BUILD) -o bin/coordinator ./cmd/coordinator
 	go test -count=1 -v -run '^TestSoak$$' -timeout 2h ./internal/sshexec -args -soak.agent=$(CURDIR)/bin/coordinator \
 		-soak.rounds=$(SOAK_ROUNDS) -soak.time=$(SOAK_TIME) -soak.mib=100 -soak.flap=5
+
+# The deployment (infra/cdk) is a module of its own. It needs Node 22 or 24
+# beside Go (20 works too, with a warning that it is out of support).
+INFRA_ENV = JSII_SILENCE_WARNING_END_OF_LIFE_NODE_VERSION=20
+PROFILE ?= small
+SETTINGS ?= profiles/$(PROFILE).toml
+
+programs: ## build the manager's programs for infra/cdk, for both architectures
+	for arch in amd64 arm64; do mkdir -p infra/cdk/build/$$arch && GOOS=linux GOARCH=$$arch $(GO_BUILD) -o infra/cdk/build/$$arch/ ./cmd/fargate-driver ./cmd/fargate-driver-run || exit 1; done
+
+synth: programs ## show what would be deployed: PROFILE=small, team or closed, or SETTINGS=file (needs Node)
+	@cd infra/cdk && rm -rf cdk.out && $(INFRA_ENV) SETTINGS=$(SETTINGS) CDK_OUTDIR=cdk.out go run . && go run ./show cdk.out
+
+test-infra: ## test infra/cdk: settings, permissions, templates, host scripts (needs Node; cfn-lint, ruby and jq where installed)
+	cd infra/cdk && go vet ./... && go run $(STATICCHECK) ./...
+	cd infra/cdk && go test -race ./settings ./access ./render ./show
+	cd infra/cdk && $(INFRA_ENV) go test -p 1 -timeout 20m . ./stacks
+	@if command -v cfn-lint >/dev/null; then cd infra/cdk && cfn-lint --non-zero-exit-code warning -- stacks/testdata/golden/*.json && echo "cfn-lint: the templates are clean"; else echo "cfn-lint is not installed: it did not check the templates"; fi

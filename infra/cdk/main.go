@@ -35,8 +35,8 @@ func run(getenv func(string) string, stderr io.Writer) (err error) {
 	if err != nil {
 		return err
 	}
-	for _, sample := range settings.Samples(s) {
-		fmt.Fprintln(stderr, "note:", sample)
+	for _, note := range settings.Notes(s) {
+		fmt.Fprintln(stderr, "note:", note)
 	}
 	// CDK reports its own errors by panicking.
 	defer func() {

@@ -84,8 +84,9 @@ func TestWhatRolesMayDo(t *testing.T) {
 		{"job", "codebuild:StartBuild", "arn:aws:codebuild:REGION:ACCOUNT:project/other", nil, false, "another project"},
 		{"job", "s3:PutObject", "arn:aws:s3:::SOURCE/jobs/1/x.zip", nil, true, "upload sources"},
 		{"job", "s3:PutObject", "arn:aws:s3:::SOURCE/elsewhere/x.zip", nil, false, "upload beside the prefix"},
-		{"job", "s3:ListBucket", "arn:aws:s3:::SOURCE", map[string]string{"s3:prefix": "jobs/1/"}, true, "look for its sources"},
-		{"job", "s3:ListBucket", "arn:aws:s3:::SOURCE", nil, false, "list everything"},
+		{"job", "s3:ListBucket", "arn:aws:s3:::SOURCE", nil, true, "look for its sources"},
+		{"job", "s3:ListBucket", "arn:aws:s3:::CACHE", nil, false, "list caches"},
+		{"job", "s3:DeleteObject", "arn:aws:s3:::SOURCE/jobs/1/x.zip", nil, false, "delete another job's sources"},
 		{"job", "s3:GetObject", "arn:aws:s3:::CACHE/project/1/default/cache.zip", nil, false, "another project's cache"},
 		{"job", "ecs:RunTask", ecs + "task-definition/NAME-job-default:7", cluster, false, "launch tasks"},
 		{"job", "ecr:PutImage", "arn:aws:ecr:REGION:ACCOUNT:repository/NAME-job", nil, false, "replace the image that jobs run in"},
@@ -131,7 +132,7 @@ func hold(conditions []Condition, context map[string]string) bool {
 			if !present || !slices.Contains(c.Values, value) {
 				return false
 			}
-		case "ArnEquals", "StringLike":
+		case "ArnEquals":
 			if !present || !anyMatch(c.Values, value) {
 				return false
 			}

@@ -36,10 +36,17 @@ func ManagerUserData(s settings.Settings, h ManagerHost) string {
 		TokenMark: TokenMark, DrainSeconds: s.Runners.DrainMinutes * 60,
 		Agent: agentConfig(s.Name+"/manager", s.Name+"-manager", []string{"/"}, []logFile{
 			{"/var/log/ci/gitlab-runner.log", h.LogGroup, "{instance_id}/gitlab-runner"},
+			{driverLog, h.LogGroup, "{instance_id}/fargate-driver"},
 			{"/var/log/ci/reap.log", h.LogGroup, "{instance_id}/reap"},
 			{"/var/log/cloud-init-output.log", h.LogGroup, "{instance_id}/boot"},
 		}),
 	})
+}
+
+// NATUserData is the script of the NAT instance's first boot. root is a prefix
+// of every path: empty, but for tests.
+func NATUserData(s settings.Settings, root string) string {
+	return script("nat.sh", struct{ Root, CIDR string }{root, s.Network.CIDR})
 }
 
 // Secret is a secret and the variables that its JSON fills.

@@ -32,7 +32,7 @@ func newMachine(t *testing.T) *machine {
 	bin := t.TempDir()
 	for _, name := range []string{
 		"aws", "curl", "dnf", "systemctl", "useradd", "id", "chown", "install", "amazon-cloudwatch-agent-ctl",
-		"mount", "mkfs.xfs", "xfs_growfs", "blkid", "docker",
+		"mount", "mkfs.xfs", "xfs_growfs", "blkid", "docker", "sysctl", "sleep",
 	} {
 		if err := os.Symlink(stub, filepath.Join(bin, name)); err != nil {
 			t.Fatal(err)
@@ -212,6 +212,22 @@ func TestManagerDrains(t *testing.T) {
 	}
 }
 
+// TestNATWaitsForItsAddress has the package repository out of reach twice.
+func TestNATWaitsForItsAddress(t *testing.T) {
+	t.Parallel()
+	m := newMachine(t)
+	if out, ok := m.run(t, NATUserData(profile(t, "small"), m.root), "STUB_DNF_FAILS=2"); !ok {
+		t.Fatal(out)
+	}
+	calls := m.calls(t)
+	if strings.Count(calls, "dnf install") != 3 || !strings.Contains(calls, "systemctl enable --now nftables") {
+		t.Errorf("got:\n%s", calls)
+	}
+	if rules := m.read(t, "etc/sysconfig/nftables.conf"); !strings.Contains(rules, "ip saddr 10.60.0.0/16 masquerade") {
+		t.Errorf("got:\n%s", rules)
+	}
+}
+
 // gitlab is the script of GitLab's instance on a machine whose disk is there.
 func gitlab(t *testing.T, m *machine) string {
 	t.Helper()
@@ -281,6 +297,7 @@ func TestScriptsAreClean(t *testing.T) {
 		Volume: "vol-0abc", Omnibus: OmnibusConfig(s, full()), Image: "registry/gitlab:1", Login: "registry", LogGroup: "/ci/gitlab",
 		Secrets: []Secret{{"arn:secret", []SecretField{{"GITLAB_ROOT_PASSWORD", ".password"}}}, {"arn:other", []SecretField{{"GITLAB_DB_PASSWORD", ".password"}}}},
 	})
+	scripts["nat"] = NATUserData(s, "")
 	shellcheck, err := exec.LookPath("shellcheck")
 	for name, script := range scripts {
 		// References are short here; CloudFormation's values add a few hundred

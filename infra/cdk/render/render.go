@@ -42,6 +42,7 @@ const (
 	driverPath      = "/usr/local/bin/fargate-driver"
 	fargateTOMLPath = "/etc/gitlab-runner/fargate.toml"
 	recordsPath     = "/var/lib/gitlab-runner/tasks"
+	driverLog       = "/var/log/fargate-driver/fargate-driver.log"
 )
 
 // killGrace is the time that a cancelled script gets between TERM and KILL.
@@ -51,6 +52,8 @@ const killGrace = 30 * time.Second
 // FargateTOML is the driver's configuration.
 func FargateTOML(s settings.Settings, m Manager) string {
 	c := config.Default()
+	// A file, because the CloudWatch agent ships files.
+	c.LogFile, c.LogFormat = driverLog, "json"
 	c.Fargate.Cluster = m.Cluster
 	c.Fargate.Region = s.Region
 	c.Fargate.Subnet = m.Subnets

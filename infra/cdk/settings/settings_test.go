@@ -51,9 +51,25 @@ func TestProfiles(t *testing.T) {
 			t.Error(err)
 			continue
 		}
-		if len(Samples(s)) == 0 {
+		if len(Notes(s)) == 0 {
 			t.Errorf("%s: no value is known as the sample's, and it would be deployed unseen", file)
 		}
+	}
+}
+
+func TestNotes(t *testing.T) {
+	t.Parallel()
+	s, err := Parse("settings.toml", valid+"[network]\nendpoints = [\"ecs\", \"logs\"]\n")
+	if err != nil {
+		t.Fatal(err)
+	}
+	s.Entry.Domain, s.Entry.Certificate, s.GitLab.RootEmail = "gitlab.mine.org", "", "me@mine.org"
+	if notes := Notes(s); len(notes) != 1 || !strings.Contains(notes[0], "2 endpoints in 2 zones") {
+		t.Errorf("got %q", notes)
+	}
+	s.Network.Endpoints = nil
+	if notes := Notes(s); len(notes) > 0 {
+		t.Errorf("got %q", notes)
 	}
 }
 

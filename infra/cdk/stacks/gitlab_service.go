@@ -61,8 +61,9 @@ func (g *GitLab) addService(image, logs string) {
 		service.AddResourceDependency(d, nil)
 	}
 	// A target group takes targets only once a listener uses it.
-	for _, listener := range *g.entry.web.Listeners() {
-		service.Node().AddDependency(listener)
+	service.Node().AddDependency(g.entry.targets.LoadBalancerAttached())
+	if g.entry.ssh != nil {
+		service.Node().AddDependency(g.entry.ssh.LoadBalancerAttached())
 	}
 	g.addBackup(*fileSystem.AttrArn())
 	if g.s.GitLab.ExecIntoTask {

@@ -58,7 +58,9 @@ func (n *Network) addKey() {
 		Sid:     jsii.String("Logs"),
 		Actions: list("kms:Encrypt", "kms:Decrypt", "kms:ReEncryptFrom", "kms:ReEncryptTo", "kms:GenerateDataKey", "kms:DescribeKey"), Resources: list("*"),
 		Principals: &[]awsiam.IPrincipal{awsiam.NewServicePrincipal(jsii.String("logs."+n.s.Region+".amazonaws.com"), nil)},
-		Conditions: &map[string]any{"ArnLike": map[string]string{"kms:EncryptionContext:aws:logs:arn": n.logGroupARN("*")}},
+		Conditions: &map[string]any{"ArnLike": map[string]any{
+			"kms:EncryptionContext:aws:logs:arn": []string{n.logGroupARN("*"), n.place.ARN("logs", "log-group:/aws/events/"+n.s.Name+"-*")},
+		}},
 	}), nil)
 	n.Key.AddToResourcePolicy(awsiam.NewPolicyStatement(&awsiam.PolicyStatementProps{
 		Sid:     jsii.String("Alarms"),

@@ -52,16 +52,17 @@ func (p part) bucket(id string, key awskms.Key, versioned bool, expireDays int, 
 
 // logGroup makes a log group under the deployment's name.
 func (p part) logGroup(id, name string, key awskms.Key) awslogs.CfnLogGroup {
-	props := &awslogs.CfnLogGroupProps{
-		LogGroupName:    jsii.String("/" + p.s.Name + "/" + name),
-		RetentionInDays: jsii.Number(p.s.LogRetentionDays),
-	}
+	group := awslogs.NewCfnLogGroup(p.stack, &id, p.logGroupProps("/"+p.s.Name+"/"+name, key))
+	group.ApplyRemovalPolicy(p.keep(), nil)
+	return group
+}
+
+func (p part) logGroupProps(fullName string, key awskms.Key) *awslogs.CfnLogGroupProps {
+	props := &awslogs.CfnLogGroupProps{LogGroupName: &fullName, RetentionInDays: jsii.Number(p.s.LogRetentionDays)}
 	if key != nil {
 		props.KmsKeyId = key.KeyArn()
 	}
-	group := awslogs.NewCfnLogGroup(p.stack, &id, props)
-	group.ApplyRemovalPolicy(p.keep(), nil)
-	return group
+	return props
 }
 
 // logGroupARN is its ARN without the :* behind.

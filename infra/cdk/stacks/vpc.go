@@ -61,6 +61,8 @@ func (n *Network) addVPC() []string {
 	if n.s.Network.Egress == "nat-instance" {
 		nat = awsec2.NatProvider_InstanceV2(&awsec2.NatInstanceProps{
 			InstanceType: awsec2.NewInstanceType(jsii.String(natType)), DefaultAllowedTraffic: awsec2.NatTrafficDirection_NONE,
+			// CDK's own script fails when it runs before the address is there.
+			UserData: awsec2.UserData_Custom(jsii.String(render.NATUserData(n.s, ""))),
 		})
 		props.NatGatewayProvider = nat
 	}

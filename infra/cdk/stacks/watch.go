@@ -98,22 +98,28 @@ func (r *Runners) addAlarms(n *Network) {
 			"source": []string{"aws.ecs"}, "detail-type": []string{"ECS Task State Change"},
 			"detail": map[string]any{"clusterArn": []string{r.place.ARN("ecs", "cluster/"+r.scope.Cluster)}, "stopCode": []string{"TaskFailedToStart"}},
 		},
-		Targets: &[]any{&awsevents.CfnRule_TargetProperty{Id: jsii.String("log"), Arn: jsii.String(r.logGroupARN("launch-failures"))}},
+		Targets: &[]any{&awsevents.CfnRule_TargetProperty{Id: jsii.String("log"), Arn: jsii.String(r.launchLogARN())}},
 	})
 	r.addLaunchLog(n)
 	r.alarm(alarm{
 		id: "Launch-Failures", namespace: "AWS/Events", metric: "MatchedEvents", statistic: "Sum",
-		what: "tasks of jobs fail to start: see the log group /" + r.s.Name + "/launch-failures", dimensions: [][2]string{{"RuleName", rule}},
+		what: "tasks of jobs fail to start: see the log group " + r.launchLogName(), dimensions: [][2]string{{"RuleName", rule}},
 		minutes: 15, periods: 1, threshold: 5,
 	}, n)
 }
 
+// launchLogName begins as EventBridge wants it of a log group.
+func (r *Runners) launchLogName() string { return "/aws/events/" + r.name("launch-failures") }
+
+func (r *Runners) launchLogARN() string { return r.place.ARN("logs", "log-group:"+r.launchLogName()) }
+
 // addLaunchLog keeps those events, to look at the reasons.
 func (r *Runners) addLaunchLog(n *Network) {
-	r.logGroup("LaunchLog", "launch-failures", n.Key)
+	props := r.logGroupProps(r.launchLogName(), n.Key)
+	awslogs.NewCfnLogGroup(r.stack, jsii.String("LaunchLog"), props).ApplyRemovalPolicy(r.keep(), nil)
 	policy := mustJSON(map[string]any{"Version": "2012-10-17", "Statement": []any{map[string]any{
 		"Sid": "Events", "Effect": "Allow", "Principal": map[string]any{"Service": []string{"events.amazonaws.com", "delivery.logs.amazonaws.com"}},
-		"Action": []string{"logs:CreateLogStream", "logs:PutLogEvents"}, "Resource": r.logGroupARN("launch-failures") + ":*",
+		"Action": []string{"logs:CreateLogStream", "logs:PutLogEvents"}, "Resource": r.launchLogARN() + ":*",
 	}}})
 	awslogs.NewCfnResourcePolicy(r.stack, jsii.String("LaunchLogPolicy"), &awslogs.CfnResourcePolicyProps{
 		PolicyName: jsii.String(r.name("launch-failures")), PolicyDocument: jsii.String(string(policy)),

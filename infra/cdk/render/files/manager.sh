@@ -38,7 +38,7 @@ rm -rf "$work"
 
 dnf install -y -q amazon-cloudwatch-agent jq
 id -u gitlab-runner >/dev/null 2>&1 || useradd --system --home-dir /var/lib/gitlab-runner --shell /sbin/nologin gitlab-runner
-install -d -o gitlab-runner -g gitlab-runner -m 0750 "$etc/gitlab-runner" "$root/var/lib/gitlab-runner"
+install -d -o gitlab-runner -g gitlab-runner -m 0750 "$etc/gitlab-runner" "$root/var/lib/gitlab-runner" "$root/var/log/fargate-driver"
 install -d -o gitlab-runner -g gitlab-runner -m 0700 "$root/var/lib/gitlab-runner/tasks"
 
 cat >"$bin/ci-refresh" <<'EOF'
@@ -116,7 +116,8 @@ NoNewPrivileges=true
 ProtectSystem=strict
 ProtectHome=true
 PrivateTmp=true
-ReadWritePaths=/var/lib/gitlab-runner
+# gitlab-runner keeps its system id beside config.toml.
+ReadWritePaths=/var/lib/gitlab-runner /etc/gitlab-runner /var/log/fargate-driver
 StandardOutput=append:/var/log/ci/gitlab-runner.log
 StandardError=inherit
 EOF
@@ -155,6 +156,15 @@ timer fargate-driver-reap 15min
 
 cat >"$etc/logrotate.d/ci" <<'EOF'
 /var/log/ci/*.log {
+	daily
+	rotate 3
+	maxsize 100M
+	copytruncate
+	missingok
+	compress
+}
+/var/log/fargate-driver/*.log {
+	su gitlab-runner gitlab-runner
 	daily
 	rotate 3
 	maxsize 100M

@@ -28,6 +28,10 @@ curl)
 		;;
 	esac
 	;;
+dnf)
+	# Called how often? The log tells; the first few may have to fail.
+	[ "$(grep -c '^dnf ' "$STUB_LOG")" -gt "${STUB_DNF_FAILS:-0}" ]
+	;;
 id) exit 1 ;;
 blkid) exit "${STUB_BLKID:-0}" ;;
 install)

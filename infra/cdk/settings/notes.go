@@ -1,13 +1,15 @@
 package settings
 
 import (
+	"fmt"
 	"net/netip"
 	"strings"
 )
 
-// Samples says which settings still have the value of a profile. Such a
-// template is good to look at, and its deployment would fail or serve nobody.
-func Samples(s Settings) []string {
+// Notes says what is allowed and probably not meant: settings that still have
+// the value of a profile, whose deployment would fail or serve nobody, and
+// endpoints that are billed beside a NAT.
+func Notes(s Settings) []string {
 	var notes []string
 	note := func(key, value string) {
 		notes = append(notes, key+" is still the sample's "+value+"; change it before you deploy")
@@ -30,6 +32,9 @@ func Samples(s Settings) []string {
 		if strings.Contains(v.value, v.sign) {
 			note(v.key, v.value)
 		}
+	}
+	if n := len(s.Network.Endpoints); n > 0 && s.Network.VPC == "" && s.Network.Egress != "none" {
+		notes = append(notes, fmt.Sprintf("network.endpoints: %d endpoints in 2 zones are billed by the hour in each, beside the NAT that reaches the same services; docs/cost.md says how to compare", n))
 	}
 	return notes
 }
