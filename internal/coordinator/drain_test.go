@@ -102,7 +102,7 @@ func TestDrainLeavesADaemon(t *testing.T) {
 	if d.copy(make([]byte, 100)) {
 		t.Error("it says that the pipe is at its end")
 	}
-	if took := time.Since(start); took < drainAfterEnd || took > 3*drainAfterEnd {
-		t.Errorf("it took %s, want about %s", took, drainAfterEnd)
+	if took := time.Since(start); took > 4*drainAfterEnd {
+		t.Errorf("it took %s, want %s or little more", took, drainAfterEnd)
 	}
 }

@@ -40,7 +40,7 @@ func away(t *testing.T, agent *agenttest.Agent) int {
 		proxy.Cut()
 		go func() {
 			last, since := -1, time.Now()
-			for end := time.Now().Add(30 * time.Second); time.Since(since) < time.Second && time.Now().Before(end); {
+			for end := time.Now().Add(time.Minute); time.Since(since) < 3*time.Second && time.Now().Before(end); {
 				if now := read(); now != last {
 					last, since = now, time.Now()
 				}

@@ -7,7 +7,6 @@ import (
 	"fmt"
 	"io"
 	"os"
-	"path/filepath"
 	"slices"
 	"strings"
 	"sync"
@@ -109,7 +108,7 @@ func TestRunResumesAtTheByte(t *testing.T) {
 			}
 			stdout := &signalWriter{at: "\n20000\n", reached: func() { test.fault(proxy) }}
 			code, err := sshexec.Run(t.Context(), target, script("resume", text, stdout, io.Discard), sshexec.Options{
-				KeepAlive: 2 * time.Second, Notify: told.notify,
+				KeepAlive: 4 * time.Second, Notify: told.notify,
 			})
 			if err != nil || code != 9 {
 				t.Fatalf("got %d, %v; want 9", code, err)
@@ -148,9 +147,6 @@ func TestUploadBrokenRunsOnce(t *testing.T) {
 	}
 	if runs, _ := os.ReadFile(dir + "/runs"); string(runs) != "run\n" {
 		t.Errorf("the script ran %d times", strings.Count(string(runs), "run"))
-	}
-	if left, _ := filepath.Glob(os.TempDir() + "/coordinator-*/script-*"); len(left) > 0 && proxy.Connections() < 2 {
-		t.Errorf("scripts are left: %v", left)
 	}
 }
 
