@@ -139,6 +139,14 @@ func TestTemplatesMeanWhatTheySay(t *testing.T) {
 					t.Errorf("input %s is used and not declared", m[1])
 				}
 			}
+			// An input that is a whole value keeps its type, and a variable takes no
+			// boolean.
+			for input, s := range spec.Spec.Inputs {
+				alone := regexp.MustCompile(`: "?\$\[\[ inputs\.` + input + ` \]\]"?\n`)
+				if s.Type == "boolean" && alone.MatchString(body) {
+					t.Errorf("boolean input %s is a value of its own", input)
+				}
+			}
 			for input, s := range spec.Spec.Inputs {
 				if !used[input] {
 					t.Errorf("input %s is declared and not used", input)
