@@ -64,6 +64,7 @@ type Watch struct {
 	mu      sync.Mutex
 	timer   *time.Timer
 	asked   time.Time // zero when no question is open
+	ticked  time.Time // when tick ran last
 	stopped bool
 	lost    error
 }
@@ -88,9 +89,9 @@ func (w *Watch) SetLimit(limit time.Duration) {
 	w.timer.Reset(limit / 4)
 }
 
-// tick asks for a sign of life after a quarter of the limit, and gives up when
-// the rest of it brought none. The question is what is timed, so a process that
-// was stopped for a while does not find its connections dead.
+// tick asks for a sign of life when nothing came for a quarter of the limit, and
+// gives up when half of it later still nothing has: a silence of three quarters
+// of the limit to the whole of it. Whatever comes in answers the question.
 func (w *Watch) tick() {
 	w.mu.Lock()
 	defer w.mu.Unlock()
@@ -98,13 +99,18 @@ func (w *Watch) tick() {
 		return
 	}
 	quiet := w.conn.quiet()
-	switch {
-	case quiet < w.limit/4:
+	// A process that was stopped for a while asks anew: the answer may wait in a
+	// buffer of the kernel's, and the connection is not dead for it.
+	slept := !w.ticked.IsZero() && time.Since(w.ticked) > w.limit/2
+	w.ticked = time.Now()
+	if !w.asked.IsZero() && (slept || quiet < time.Since(w.asked)) {
 		w.asked = time.Time{}
-	case w.asked.IsZero():
+	}
+	switch {
+	case w.asked.IsZero() && (slept || quiet >= w.limit/4):
 		w.asked = time.Now()
 		go w.peer.SendRequest("keepalive@openssh.com", true, nil)
-	case time.Since(w.asked) >= w.limit*3/4 && quiet >= w.limit*3/4:
+	case !w.asked.IsZero() && time.Since(w.asked) >= w.limit/2:
 		w.lost = fmt.Errorf("nothing was heard for %s", quiet.Round(100*time.Millisecond))
 		w.stopped = true
 		w.conn.Close()
