@@ -190,7 +190,7 @@ func (b *Bridge) source(ctx context.Context, o BuildOptions) (upload.Object, err
 		}
 	}
 	if o.ListLargest || (o.LargeContext > 0 && tree.Bytes > o.LargeContext) {
-		b.say.Warn("The context is %s in %d files; the largest are:", size(tree.Bytes), tree.Files())
+		b.say.Warn("The context is %s in %s; the largest are:", size(tree.Bytes), files(tree.Files()))
 		for _, e := range tree.Largest(10) {
 			b.say.Info("  %10s  %s", size(e.Size), e.Name)
 		}
@@ -213,9 +213,9 @@ func (b *Bridge) source(ctx context.Context, o BuildOptions) (upload.Object, err
 	}
 	took := joblog.Duration(b.now().Sub(begun))
 	if object.Reused {
-		b.say.Info("Source: %d files, %s, unchanged since an earlier build (%s)", tree.Files(), size(tree.Bytes), took)
+		b.say.Info("Source: %s, %s, unchanged since an earlier build (%s)", files(tree.Files()), size(tree.Bytes), took)
 	} else {
-		b.say.Info("Source: %d files, %s, uploaded as %s (%s)", tree.Files(), size(tree.Bytes), size(object.Size), took)
+		b.say.Info("Source: %s, %s, uploaded as %s (%s)", files(tree.Files()), size(tree.Bytes), size(object.Size), took)
 	}
 	return object, nil
 }

@@ -76,7 +76,7 @@ func (b *Bridge) Publish(ctx context.Context, o PublishOptions) error {
 	if err != nil {
 		return notBegun(err)
 	}
-	b.say.Info("Artifact: %d files, %s, uploaded as %s to s3://%s/%s (%s)", tree.Files(), size(tree.Bytes), size(object.Size), o.Bucket, o.Key, joblog.Duration(b.now().Sub(begun)))
+	b.say.Info("Artifact: %s, %s, uploaded as %s to s3://%s/%s (%s)", files(tree.Files()), size(tree.Bytes), size(object.Size), o.Bucket, o.Key, joblog.Duration(b.now().Sub(begun)))
 	if !o.Wait {
 		return nil
 	}
