@@ -265,3 +265,42 @@ func TestZip64(t *testing.T) {
 		}
 	})
 }
+
+// The header of a file of 5 GiB, without its 5 GiB: what makes zip64 of it is
+// written from its sizes alone.
+func TestZip64HeaderOfALargeFile(t *testing.T) {
+	t.Parallel()
+	const size = 5 << 30
+	var out bytes.Buffer
+	zw := zip.NewWriter(&out)
+	e := &Entry{Name: "large", Mode: 0o644, Size: size}
+	file := &zipFile{}
+	for _, p := range []*piece{
+		{entry: e, first: true, file: file, method: zip.Deflate, out: []byte("x")},
+		{entry: e, last: true, file: file, method: zip.Deflate, out: []byte("y")},
+	} {
+		if p.last {
+			file.compressed = size // as if so much had been written
+		}
+		if err := writePiece(zw, p); err != nil {
+			t.Fatal(err)
+		}
+	}
+	after := &Entry{Name: "small", Mode: 0o644, Size: 1}
+	if err := writePiece(zw, &piece{entry: after, first: true, last: true, file: &zipFile{}, method: zip.Store, out: []byte("z")}); err != nil {
+		t.Fatal(err)
+	}
+	if err := zw.Close(); err != nil {
+		t.Fatal(err)
+	}
+	zr, err := zip.NewReader(bytes.NewReader(out.Bytes()), int64(out.Len()))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if f := zr.File[0]; f.UncompressedSize64 != size || f.CompressedSize64 != size+1 || f.ReaderVersion != 45 {
+		t.Errorf("got sizes %d and %d, version %d", f.UncompressedSize64, f.CompressedSize64, f.ReaderVersion)
+	}
+	if f := zr.File[1]; f.UncompressedSize64 != 1 || f.ReaderVersion != 20 {
+		t.Errorf("got size %d, version %d of the file after it", f.UncompressedSize64, f.ReaderVersion)
+	}
+}

@@ -1,0 +1,125 @@
+package codebuild_test
+
+import (
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/fargate-driver/fargate-driver/internal/localaws"
+)
+
+func TestAccessDeniedNamesThePermission(t *testing.T) {
+	t.Parallel()
+	tests := []struct {
+		service, operation string
+		code               int
+		words              []string
+	}{
+		{"s3", "HeadObject", 0, []string{"SUCCEEDED"}}, // as S3 says it of a missing key
+		{"s3", "PutObject", 2, []string{"s3:PutObject"}},
+		{"codebuild", "StartBuild", 2, []string{"codebuild:StartBuild", "--buildspec"}},
+		{"codebuild", "BatchGetBuilds", 7, []string{"codebuild:BatchGetBuilds", "is stopped"}},
+		{"logs", "GetLogEvents", 0, []string{"logs:GetLogEvents", "not complete", "SUCCEEDED"}},
+	}
+	for _, test := range tests {
+		t.Run(test.operation, func(t *testing.T) {
+			t.Parallel()
+			w := newWorld(t, "buildspec.yml", commands("sleep 0.1"))
+			w.options.Request.Buildspec = "buildspec.yml"
+			status := 400
+			if test.service == "s3" {
+				status = 403
+			}
+			w.aws.Fault(localaws.Fault{Service: test.service, Operation: test.operation, Count: -1, Kind: localaws.Refused, Code: "AccessDenied", Status: status})
+			w.want(test.code, test.words...)
+			w.noBuildGoesOn()
+		})
+	}
+}
+
+func TestThrottlingIsSurvived(t *testing.T) {
+	t.Parallel()
+	for _, operation := range []string{"s3:HeadObject", "s3:PutObject", "codebuild:StartBuild", "codebuild:BatchGetBuilds", "logs:GetLogEvents"} {
+		t.Run(operation, func(t *testing.T) {
+			t.Parallel()
+			w := newWorld(t, "buildspec.yml", commands("echo the line"))
+			w.cfg.RetryMaxAttempts = 3
+			service, name, _ := strings.Cut(operation, ":")
+			f := localaws.Fault{Service: service, Operation: name, Count: 2, Kind: localaws.Refused, Code: "ThrottlingException"}
+			if service == "s3" {
+				f.Code, f.Status = "SlowDown", 503
+			}
+			w.aws.Fault(f)
+			w.want(0, "\nthe line\n", "SUCCEEDED")
+		})
+	}
+}
+
+// A lost answer to StartBuild must not start two builds.
+func TestUnansweredStart(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, "buildspec.yml", commands("true"))
+	w.aws.Fault(localaws.Fault{Service: "codebuild", Operation: "StartBuild", Count: 3, Kind: localaws.Unanswered})
+	w.want(0, "SUCCEEDED")
+	if n := len(w.aws.Builds()); n != 1 {
+		t.Errorf("got %d builds, want 1", n)
+	}
+}
+
+func TestAccountLimit(t *testing.T) {
+	t.Parallel()
+	t.Run("waited for", func(t *testing.T) {
+		t.Parallel()
+		w := newWorld(t, "buildspec.yml", commands("true"))
+		w.options.WaitForCapacity, w.options.Pause = time.Minute, 10*time.Millisecond
+		w.aws.Fault(localaws.Fault{Service: "codebuild", Operation: "StartBuild", Count: 3, Kind: localaws.Refused,
+			Code: "AccountLimitExceededException", Message: "Cannot have more than 1 builds in queue for the account"})
+		w.want(0, "no free build", "SUCCEEDED")
+	})
+	t.Run("given up", func(t *testing.T) {
+		t.Parallel()
+		w := newWorld(t, "buildspec.yml", commands("true"))
+		w.options.WaitForCapacity, w.options.Pause = 50*time.Millisecond, 10*time.Millisecond
+		w.aws.Fault(localaws.Fault{Service: "codebuild", Operation: "StartBuild", Count: -1, Kind: localaws.Refused, Code: "AccountLimitExceededException"})
+		w.want(6, "--wait-for-capacity")
+	})
+}
+
+func TestAWSDownBeforeTheBuild(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, "buildspec.yml", commands("true"))
+	w.aws.Fault(localaws.Fault{Service: "s3", Operation: "PutObject", Count: -1, Kind: localaws.Refused, Code: "InternalError", Status: 500})
+	w.want(6, "uploading the archive")
+}
+
+func TestLostContact(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, "buildspec.yml", commands("sleep 60"))
+	w.options.Follow.Pace.Lost = 5 * time.Second
+	w.aws.Fault(localaws.Fault{Service: "codebuild", Operation: "BatchGetBuilds", Skip: 1, Count: -1, Kind: localaws.Refused, Code: "InternalFailure", Status: 500})
+	w.want(7, "AWS does not answer", "contact with the build is lost", "is stopped")
+	w.noBuildGoesOn()
+}
+
+// Connections that break in the middle of an answer.
+func TestBrokenConnectionsAreSurvived(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, "buildspec.yml", commands("sleep 0.2; echo the end"))
+	for _, operation := range []string{"HeadObject", "PutObject", "StartBuild", "BatchGetBuilds", "GetLogEvents"} {
+		w.aws.Fault(localaws.Fault{Operation: operation, Kind: localaws.Unanswered})
+	}
+	w.aws.Fault(localaws.Fault{Operation: "BatchGetBuilds", Skip: 3, Count: 4, Kind: localaws.Unanswered})
+	w.want(0, "\nthe end\n", "SUCCEEDED")
+	if n := len(w.aws.Builds()); n != 1 {
+		t.Errorf("got %d builds, want 1", n)
+	}
+}
+
+func TestExpiredCredentialsAreSurvived(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, "buildspec.yml", commands("sleep 0.3; echo the end"))
+	for _, operation := range []string{"BatchGetBuilds", "GetLogEvents", "StartBuild"} {
+		w.aws.Fault(localaws.Fault{Operation: operation, Kind: localaws.Refused, Code: "ExpiredTokenException"})
+	}
+	w.want(0, "\nthe end\n", "SUCCEEDED")
+}
