@@ -5,7 +5,7 @@ package settings
 
 // Settings is a complete, valid configuration of one deployment.
 type Settings struct {
-	Name   string `toml:"name" required:"true" doc:"Prefix of every name that this deployment makes: stacks, roles, log groups. Lower case, up to 12 characters. Changing it later makes everything anew." example:"ci"`
+	Name   string `toml:"name" required:"true" doc:"Prefix of every name that this deployment makes: stacks, roles, log groups. Lower case, up to 12 characters, used once in an account: roles belong to all Regions. Changing it later makes everything anew." example:"ci"`
 	Region string `toml:"region" required:"true" doc:"AWS Region of everything." example:"ap-northeast-1"`
 	Data   string `toml:"data" default:"retain" doc:"What 'cdk destroy' does to repositories, databases and buckets that hold data: retain keeps them, destroy deletes them." example:"destroy"`
 

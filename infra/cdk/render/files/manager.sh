@@ -36,7 +36,7 @@ fi
 program "$work/gitlab-runner" "$sum" gitlab-runner
 rm -rf "$work"
 
-dnf install -y -q amazon-cloudwatch-agent jq
+dnf install -y -q amazon-cloudwatch-agent
 id -u gitlab-runner >/dev/null 2>&1 || useradd --system --home-dir /var/lib/gitlab-runner --shell /sbin/nologin gitlab-runner
 install -d -o gitlab-runner -g gitlab-runner -m 0750 "$etc/gitlab-runner" "$root/var/lib/gitlab-runner" "$root/var/log/fargate-driver"
 install -d -o gitlab-runner -g gitlab-runner -m 0700 "$root/var/lib/gitlab-runner/tasks"
