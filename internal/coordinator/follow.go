@@ -32,7 +32,7 @@ type follower struct {
 }
 
 // slot is the place of an execution's name: taken for good once the script
-// runs, and until then by whoever uploads it.
+// runs, and until then by whoever uploads it. One of both is nil.
 type slot struct {
 	execution *execution
 	uploader  *follower
@@ -137,7 +137,8 @@ func (a *agent) upload(request wire.Request, f *follower) (*execution, *wire.Ref
 		return nil, refuse(wire.ReasonStart, "%v", err)
 	}
 	started = true
-	a.slots[request.ID].execution = e
+	// Not the uploader any more: its connection would be held as long.
+	a.slots[request.ID] = &slot{execution: e}
 	return e, nil
 }
 
