@@ -1,7 +1,7 @@
 // Fargate-driver-run is the run stage of fargate-driver as a program of its
 // own, which fargate-driver becomes when it finds it beside itself. It is never
 // called by hand. A manager has one of it for each running job, so that it
-// stays small: no AWS SDK, no configuration, one thread of Go code.
+// stays small: no AWS SDK and no configuration.
 package main
 
 import (
@@ -29,6 +29,8 @@ func main() {
 	debug.SetGCPercent(25)
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
+	// gitlab-runner that is gone is an error to deal with: the script must end.
+	signal.Ignore(syscall.SIGPIPE)
 	os.Exit(start(ctx, os.Args[1:], os.Getenv, os.Stdout, os.Stderr))
 }
 

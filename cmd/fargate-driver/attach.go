@@ -78,7 +78,7 @@ func (p *program) shell(ctx context.Context, r record.Record) error {
 	code, err := sshexec.Attach(ctx, sshexec.Target{Address: r.Address, User: r.Username, PrivateKey: []byte(r.PrivateKey), HostKey: r.HostKey}, terminal,
 		sshexec.Options{ConnectTimeout: r.Run.ConnectTimeout, KeepAlive: r.Run.KeepAlive})
 	if err == nil && code != 0 {
-		return fmt.Errorf("the shell ended with exit code %d", code)
+		return &shellEnd{code}
 	}
 	return err
 }
@@ -88,6 +88,11 @@ func isTerminal(stream any) bool {
 	f, ok := stream.(*os.File)
 	return ok && term.IsTerminal(int(f.Fd()))
 }
+
+// shellEnd is the end of a shell that somebody has used; its exit code is ours.
+type shellEnd struct{ code int }
+
+func (s *shellEnd) Error() string { return fmt.Sprintf("the shell ended with exit code %d", s.code) }
 
 // sizeSettles is how long a window's size is left alone while it is dragged.
 const sizeSettles = 50 * time.Millisecond

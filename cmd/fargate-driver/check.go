@@ -35,7 +35,7 @@ func (p *program) check() *cobra.Command {
 				}
 				ctx, cancel := context.WithTimeout(c.Context(), operatorLimit)
 				defer cancel()
-				ecs, err := p.ecs(ctx, cfg)
+				ecs, err := p.ecs(ctx, cfg.Fargate.Region)
 				if err != nil {
 					return err
 				}

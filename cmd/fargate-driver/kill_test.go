@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"strconv"
 	"strings"
@@ -153,6 +154,83 @@ func TestNextAttemptEndsThePrevious(t *testing.T) {
 	}
 }
 
+// Two attempts at once: the first is still dying when gitlab-runner starts the
+// next. The second has its task, and the first none.
+func TestAttemptsThatOverlap(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, localaws.Options{NoThrottle: true}, "")
+	j := w.job()
+	hanging := w.aws.Fault(localaws.Fault{Operation: "DescribeTasks", Kind: localaws.HangBefore})
+	first := j.begin("prepare")
+	<-hanging.Reached()
+	second := j.begin("prepare")
+	second.stdout.await(t, "is ready after")
+	w.finish(second).want(t, succeeded)
+	hanging.Release()
+	w.finish(first).want(t, systemFailure)
+	if n := len(w.aws.RunningTasks()); n != 1 {
+		t.Errorf("%d tasks run for one job", n)
+	}
+	j.run("echo the second attempt works\n").want(t, succeeded, "the second attempt works")
+	j.stage("cleanup").want(t, succeeded)
+	if left := w.records(); len(left) > 0 {
+		t.Errorf("records are left: %v", left)
+	}
+}
+
+// RunTask is done and not heard, and then AWS has faults of its own: however
+// often it is asked again, one task is started.
+func TestOneTaskWhateverAWSAnswers(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, localaws.Options{NoThrottle: true}, "")
+	w.aws.Fault(localaws.Fault{Operation: "RunTask", Kind: localaws.Unanswered, Count: 3})
+	w.aws.Fault(localaws.Fault{Operation: "RunTask", Kind: localaws.Refused, Code: "ServerException", Status: 500, Count: 3})
+	j := w.job()
+	j.stage("prepare").want(t, succeeded)
+	if n := len(w.aws.Tasks()); n != 1 {
+		t.Errorf("%d tasks were started for one job", n)
+	}
+	j.stage("cleanup").want(t, succeeded)
+}
+
+// The disk fills up while a job runs: its task is stopped all the same.
+func TestCleanupOnAFullDisk(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, localaws.Options{}, "")
+	mount(w, 0, "size=64k")
+	j := w.job()
+	j.stage("prepare").want(t, succeeded)
+	fill(w)
+	j.stage("cleanup").want(t, systemFailure, "no space left on device")
+	if left := w.aws.RunningTasks(); len(left) > 0 {
+		t.Errorf("running: %v", left)
+	}
+}
+
+// gitlab-runner is gone, and with it whoever reads the job log.
+func TestReaderOfTheJobLogIsGone(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, localaws.Options{}, "[Run]\nKillGrace = \"1s\"")
+	j := w.job()
+	j.stage("prepare").want(t, succeeded)
+	marker := filepath.Join(w.dir, "marker")
+	cmd := exec.Command(filepath.Join(programs, "fargate-driver"), "--config", w.config, "custom", "run",
+		j.script("export MARKER="+marker+"\necho begun\nsleep 1\nwhile :; do echo more; sleep 0.1; done\n"), "build_script")
+	cmd.Dir, cmd.Env = j.tempDir, j.env
+	out, err := cmd.StdoutPipe()
+	must(t, err)
+	must(t, cmd.Start())
+	if _, err := out.Read(make([]byte, 6)); err != nil {
+		t.Fatal(err)
+	}
+	must(t, out.Close())
+	if err := cmd.Wait(); cmd.ProcessState.ExitCode() != systemFailure {
+		t.Errorf("run ended with %v, want a system failure", err)
+	}
+	awaitNoProcess(t, marker)
+	j.stage("cleanup").want(t, succeeded)
+}
+
 // run is killed outright, with its script running on: the same sub-stage,
 // called again, does not run twice.
 func TestRunIsKilledAndCalledAgain(t *testing.T) {
@@ -283,6 +361,10 @@ func readOnly(w *world) { mount(w, syscall.MS_RDONLY, "") }
 
 func full(w *world) {
 	mount(w, 0, "size=4k,nr_inodes=4")
+	fill(w)
+}
+
+func fill(w *world) {
 	f, err := os.Create(filepath.Join(w.dir, "records", "filler"))
 	must(w.t, err)
 	defer f.Close()

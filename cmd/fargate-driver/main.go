@@ -24,6 +24,8 @@ var version = "dev" // set by the linker
 func main() {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
+	// A reader that is gone is an error to deal with, not an end without undo.
+	signal.Ignore(syscall.SIGPIPE)
 	os.Exit(start(ctx, os.Args[1:], os.Getenv, os.Stdin, os.Stdout, os.Stderr))
 }
 
@@ -54,6 +56,10 @@ func (p *program) exitCode(err error) int {
 	if errors.As(err, &usage) {
 		fmt.Fprintf(p.stderr, "fargate-driver: %v\n", err)
 		return 2
+	}
+	var shell *shellEnd
+	if errors.As(err, &shell) {
+		return shell.code
 	}
 	if p.codes == nil {
 		if !errors.Is(err, errReported) {

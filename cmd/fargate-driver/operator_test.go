@@ -98,6 +98,10 @@ func TestUsage(t *testing.T) {
 	w := newWorld(t, localaws.Options{}, "")
 	w.command("--no-such-flag").want(t, 2, "unknown flag: --no-such-flag", "fargate-driver --help")
 	w.command("prepare").want(t, 2, "BUILD_FAILURE_EXIT_CODE", "started by hand")
+	w.command("custom", "clenaup").want(t, 2, "config, prepare, run or cleanup", "clenaup")
+	w.command("custom").want(t, 2, "wants a stage")
+	w.command("clenaup").want(t, 1, "unknown command")
+	w.command("--log-format", "xyz", "ps").want(t, 2, "text-simple")
 	w.command("reap", "extra").want(t, 2, "takes no arguments")
 	w.command("version").want(t, succeeded, "fargate-driver dev (go1.")
 	w.command("--version").want(t, succeeded, "fargate-driver dev")
@@ -128,8 +132,8 @@ func TestAttach(t *testing.T) {
 	j := w.job()
 	j.stage("prepare").want(t, succeeded)
 	j.run("cd /tmp\nexport COLOUR=green\n").want(t, succeeded)
-	s := w.startWith(w.dir, w.aws.Env(), strings.NewReader("echo shell is $((40+2))\nexit\n"), "--config", w.config, "attach", "4712")
-	w.finish(s).want(t, succeeded, "shell is 42")
+	s := w.startWith(w.dir, w.aws.Env(), strings.NewReader("echo shell is $((40+2))\nexit 3\n"), "--config", w.config, "attach", "4712")
+	w.finish(s).want(t, 3, "shell is 42")
 	w.command("attach", "99").want(t, 1, "no such job runs here; running are 4712")
 	j.stage("cleanup").want(t, succeeded)
 }
@@ -168,5 +172,13 @@ func TestConfigTomlSample(t *testing.T) {
 			args = append(args, arg.(string))
 		}
 		w.command(append(args[2:], "--help")...).want(t, succeeded, "fargate-driver custom "+stage)
+	}
+}
+
+// A job's author chooses names; an operator's terminal shows them.
+func TestNamesDoNotReachTheTerminalRaw(t *testing.T) {
+	t.Parallel()
+	if got := printable("evil\x1b]0;pwned\x07\nFAKE 日本"); got != "evil?]0;pwned??FAKE 日本" {
+		t.Errorf("got %q", got)
 	}
 }

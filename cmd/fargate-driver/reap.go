@@ -5,8 +5,10 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"strings"
 	"text/tabwriter"
 	"time"
+	"unicode"
 
 	"github.com/spf13/cobra"
 
@@ -51,7 +53,7 @@ func (p *program) look(ctx context.Context, olderThan time.Duration) (reaper.Rea
 	if olderThan == 0 {
 		olderThan = cfg.Reap.OlderThan.Duration
 	}
-	ecs, err := p.ecs(ctx, cfg)
+	ecs, err := p.ecs(ctx, cfg.Fargate.Region)
 	if err != nil {
 		return reaper.Reaper{}, nil, err
 	}
@@ -89,7 +91,7 @@ func (p *program) stopOrphans(ctx context.Context, r reaper.Reaper, verdicts []r
 			}
 		}
 		if v.Owner != nil {
-			what += fmt.Sprintf(" (job %d of %s)", v.Owner.Record.JobID, v.Owner.Record.ProjectPath)
+			what += fmt.Sprintf(" (job %d of %s)", v.Owner.Record.JobID, printable(v.Owner.Record.ProjectPath))
 		}
 		if dryRun {
 			fmt.Fprintf(p.stdout, "would end %s: %s\n", what, v.Why)
@@ -144,8 +146,18 @@ func psLine(v reaper.Verdict, now time.Time) string {
 	if v.Orphan {
 		owner = "orphan: " + v.Why
 	}
-	return fmt.Sprintf("%s\t%s\t%s\t%s\t%s\t%s\t%s\t%s\t%s", dash(jobID), dash(name), dash(project), dash(id), state,
+	return fmt.Sprintf("%s\t%s\t%s\t%s\t%s\t%s\t%s\t%s\t%s", dash(jobID), dash(printable(name)), dash(printable(project)), dash(id), state,
 		joblog.Duration(max(0, now.Sub(created))), size, dash(firstOf(t.CapacityProvider, t.LaunchType)), owner)
+}
+
+// printable makes a name that a job's author chose harmless for a terminal.
+func printable(s string) string {
+	return strings.Map(func(r rune) rune {
+		if unicode.IsPrint(r) {
+			return r
+		}
+		return '?'
+	}, s)
 }
 
 func dash(s string) string { return firstOf(s, "-") }

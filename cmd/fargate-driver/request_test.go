@@ -44,7 +44,7 @@ func TestJobNamesATaskDefinition(t *testing.T) {
 	}{
 		"with the same role":       {asks: "same", code: succeeded, want: []string{"of same is starting"}},
 		"without any role":         {asks: "plain", code: succeeded, want: []string{"of plain is starting"}},
-		"with another role":        {asks: "admin", code: buildFailure, want: []string{"admin has other rights", "its task role is " + adminRole, `[Jobs] TaskDefinitions = ["admin"]`}},
+		"with another role":        {asks: "admin", code: buildFailure, want: []string{"admin has rights that the runner's own task definition has not", "task role " + adminRole, `[Jobs] TaskDefinitions = ["admin"]`}},
 		"another role, but listed": {asks: "admin", extra: "[Jobs]\nTaskDefinitions = [\"adm*\"]", code: succeeded, want: []string{"of admin is starting"}},
 		"not on the list":          {asks: "same", extra: "[Jobs]\nTaskDefinitions = [\"adm*\"]", code: buildFailure, want: []string{`"same" is not among`, "adm*"}},
 	} {

@@ -57,7 +57,14 @@ func (p *program) root() *cobra.Command {
 	flags.StringVar(&o.taskDefinition, "task-def", "", "`task definition` for every job, instead of TaskDefinition of the file and of FARGATE_TASK_DEFINITION of the job")
 	flags.StringVar(&o.platformVersion, "platform-version", "", "Fargate platform `version` for every job, instead of PlatformVersion of the file and of FARGATE_PLATFORM_VERSION of the job")
 
-	custom := &cobra.Command{Use: "custom", Aliases: []string{"c"}, Short: "The stages, as the official driver names them", Hidden: true}
+	custom := &cobra.Command{
+		Use: "custom", Aliases: []string{"c"}, Short: "The stages, as the official driver names them", Hidden: true,
+		// A misspelt cleanup that succeeded would leave every task running.
+		Args: func(c *cobra.Command, args []string) error {
+			return &usageError{fmt.Errorf("%s wants a stage: config, prepare, run or cleanup, and got %q", c.CommandPath(), args)}
+		},
+		RunE: func(*cobra.Command, []string) error { return nil },
+	}
 	for _, stage := range p.stages() {
 		custom.AddCommand(stage)
 	}
@@ -103,6 +110,9 @@ func (p *program) load() (config.Config, []config.Problem, error) {
 	if _, err := logrus.ParseLevel(c.LogLevel); err != nil {
 		return c, warnings, &usageError{fmt.Errorf("--log-level: %q is not known; use debug, info, warn, error, fatal or panic", c.LogLevel)}
 	}
+	if !config.IsLogFormat(c.LogFormat) {
+		return c, warnings, &usageError{fmt.Errorf("--log-format: %q is not known; use text, text-simple or json", c.LogFormat)}
+	}
 	return c, warnings, nil
 }
 
@@ -140,9 +150,9 @@ func (p *program) job() (job.Job, error) {
 	return j, err
 }
 
-// ecs makes the client for the configured Region.
-func (p *program) ecs(ctx context.Context, c config.Config) (*fargate.Client, error) {
-	cfg, err := awsconf.Load(ctx, awsconf.Options{Region: c.Fargate.Region, Program: "fargate-driver", Version: version, CallLimit: awsCallLimit})
+// ecs makes the client for a Region; empty is the SDK's own choice.
+func (p *program) ecs(ctx context.Context, region string) (*fargate.Client, error) {
+	cfg, err := awsconf.Load(ctx, awsconf.Options{Region: region, Program: "fargate-driver", Version: version, CallLimit: awsCallLimit})
 	if err != nil {
 		return nil, err
 	}

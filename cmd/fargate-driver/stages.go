@@ -30,7 +30,7 @@ func (p *program) stages() []*cobra.Command {
 			Use: "prepare", Aliases: []string{"p"}, Short: "Launch the job's task and wait until it can be used", Args: noArgs,
 			RunE: func(c *cobra.Command, _ []string) error {
 				return p.stage(c, func(ctx context.Context) error {
-					e, err := p.executor(ctx)
+					e, err := p.executor(ctx, false)
 					if err != nil {
 						return err
 					}
@@ -52,7 +52,7 @@ func (p *program) stages() []*cobra.Command {
 			Use: "cleanup", Aliases: []string{"cl"}, Short: "Stop the job's task", Args: noArgs,
 			RunE: func(c *cobra.Command, _ []string) error {
 				return p.stage(c, func(ctx context.Context) error {
-					e, err := p.executor(ctx)
+					e, err := p.executor(ctx, true)
 					if err != nil {
 						return err
 					}
@@ -111,8 +111,9 @@ func (p *program) configStage(context.Context) error {
 	return executor.WriteConfig(p.stdout, c, version, fmt.Sprintf("fargate-job-%d", j.ID))
 }
 
-// executor puts together what prepare and cleanup need.
-func (p *program) executor(ctx context.Context) (*executor.Executor, error) {
+// executor puts together what prepare and cleanup need. Cleanup goes to the
+// Region of the record: the file may name another one by now.
+func (p *program) executor(ctx context.Context, recorded bool) (*executor.Executor, error) {
 	c, records, err := p.open()
 	if err != nil {
 		return nil, err
@@ -121,7 +122,12 @@ func (p *program) executor(ctx context.Context) (*executor.Executor, error) {
 	if err != nil {
 		return nil, err
 	}
-	ecs, err := p.ecs(ctx, c)
+	if recorded {
+		if r, err := records.Read(j.Key()); err == nil {
+			c.Fargate.Region = r.Region
+		}
+	}
+	ecs, err := p.ecs(ctx, c.Fargate.Region)
 	if err != nil {
 		return nil, err
 	}

@@ -20,7 +20,11 @@ func (p *program) taskState() *cobra.Command {
 			if err != nil {
 				return err
 			}
-			ecs, err := p.ecs(c.Context(), cfg)
+			r, err := records.Read(args[0])
+			if err != nil {
+				return err
+			}
+			ecs, err := p.ecs(c.Context(), r.Region)
 			if err != nil {
 				return err
 			}

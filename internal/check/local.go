@@ -59,6 +59,9 @@ func directory(path string) Line {
 		return failed(what, "make room there", "%v", err)
 	}
 	info, err := os.Stat(path)
+	if err == nil && info.Mode()&os.ModeSticky != 0 {
+		return warning(what, "make a directory of its own, and set [TaskMetadata] Directory to it", "%s is shared with other programs", path)
+	}
 	if err == nil && info.Mode().Perm()&0o077 != 0 {
 		return warning(what, "chmod 0700 "+path, "%s can be listed by other users; the records in it are for their owner alone", path)
 	}

@@ -72,7 +72,7 @@ type Jobs struct {
 	CacheDir  string `doc:"Directory in the task for caches. Empty: cache_dir of config.toml." example:"/cache"`
 	Shell     string `doc:"Shell that gitlab-runner writes scripts for: bash or sh. Empty: shell of config.toml, bash without." example:"sh"`
 
-	TaskDefinitions   Strings `doc:"Task definitions that FARGATE_TASK_DEFINITION may name: families, family:revision or ARNs, with * for any characters. Empty: only those that have the same task role and execution role as [Fargate] TaskDefinition, or no roles." example:"[\"ci-*\"]"`
+	TaskDefinitions   Strings `doc:"Task definitions that FARGATE_TASK_DEFINITION may name: families, family:revision or ARNs, with * for any characters. Empty: only those that give no rights which [Fargate] TaskDefinition does not give: roles, secrets, file systems." example:"[\"ci-*\"]"`
 	PlatformVersions  Strings `default:"LATEST,1.*" doc:"Platform versions that FARGATE_PLATFORM_VERSION may name." example:"[\"LATEST\"]"`
 	TaskRoles         Strings `doc:"IAM role ARNs that FARGATE_TASK_ROLE may name, with * for any characters. Empty: none." example:"[\"arn:aws:iam::123456789012:role/ci-*\"]"`
 	CapacityProviders Strings `doc:"Capacity providers that FARGATE_CAPACITY_PROVIDER may name. Empty: those of [Launch] CapacityProviders." example:"[\"FARGATE\", \"FARGATE_SPOT\"]"`

@@ -88,6 +88,8 @@ func TestMistakesNameTheirPlaceAndTheCure(t *testing.T) {
 		"no limit":                  {official + "[Launch]\nDeadline = \"0s\"\n", []string{"line 21", "every wait has a limit"}},
 		"no role":                   {official + "[Launch]\nTaskRole = \"ci\"\n", []string{"line 21", "not an IAM role's ARN"}},
 		"tag of AWS's":              {official + "[Launch]\nTags = { \"aws:x\" = \"y\" }\n", []string{"aws:"}},
+		"tag of the driver's":       {official + "[Launch]\nTags = { \"gitlab:job\" = \"y\" }\n", []string{"line 21", "the driver sets"}},
+		"tag without a key":         {official + "[Launch]\nTags = { \"\" = \"y\" }\n", []string{"line 21", "1 to 128 characters"}},
 		"tag that is no text":       {official + "[Launch]\nTags = { Team = 1 }\n", []string{"line 21", "Team wants text"}},
 		"section that is a value":   {"Fargate = 3\n", []string{"line 1", "this is a section"}},
 		"several mistakes at once":  {replace(`"acme"`, "7") + "[Launch]\nCPU = 256\nMemory = 4096\nDeadlin = \"1m\"\n", []string{"3 mistakes", "line 5", "line 22", "line 23", "did you mean Deadline?"}},

@@ -53,10 +53,14 @@ func (p Problem) in(file string) string {
 
 // Describe writes a problem with its place, as a warning is logged.
 func (p Problem) Describe(file string) string {
+	place := file
 	if p.Line > 0 {
-		return fmt.Sprintf("%s:%d: %s: %s", file, p.Line, p.Key, p.Message)
+		place += fmt.Sprintf(":%d", p.Line)
 	}
-	return fmt.Sprintf("%s: %s: %s", file, p.Key, p.Message)
+	if p.Key == "" {
+		return place + ": " + p.Message
+	}
+	return place + ": " + p.Key + ": " + p.Message
 }
 
 // Load reads and validates a file. What can be used in spite of it, such as an

@@ -101,7 +101,7 @@ ends the job with a message that names the key.
 
 | variable | asks for | allowed by |
 |---|---|---|
-| FARGATE_TASK_DEFINITION | another task definition | [Jobs] TaskDefinitions, or the same roles |
+| FARGATE_TASK_DEFINITION | another task definition | [Jobs] TaskDefinitions, or no more rights |
 | FARGATE_PLATFORM_VERSION | a platform version | [Jobs] PlatformVersions |
 | FARGATE_CPU, FARGATE_MEMORY | a size: CPU units and MiB, both | [Jobs] MaxCPU, MaxMemory |
 | FARGATE_EPHEMERAL_STORAGE | GiB of disk | [Jobs] MaxEphemeralStorage |

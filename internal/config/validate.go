@@ -2,6 +2,7 @@ package config
 
 import (
 	"fmt"
+	"maps"
 	"path/filepath"
 	"reflect"
 	"regexp"
@@ -17,6 +18,11 @@ var (
 	roleARN  = regexp.MustCompile(`^arn:aws[a-z-]*:iam::\d{12}:role/.+$`)
 	manager  = regexp.MustCompile(`^[A-Za-z0-9/_-]{1,64}$`)
 )
+
+var logFormats = []string{"text", "text-simple", "json"}
+
+// IsLogFormat says whether LogFormat may have this value.
+func IsLogFormat(s string) bool { return slices.Contains(logFormats, strings.ToLower(s)) }
 
 // validate says what is wrong with a decoded configuration. It is pure: what
 // files and AWS have to say is the business of `fargate-driver check`.
@@ -37,7 +43,7 @@ func validate(c Config, lines map[string]int) []Problem {
 	}
 
 	v.oneOf("LogLevel", c.LogLevel, "debug", "info", "warn", "warning", "error", "fatal", "panic")
-	v.oneOf("LogFormat", c.LogFormat, "text", "text-simple", "json")
+	v.oneOf("LogFormat", c.LogFormat, logFormats...)
 	v.oneOf("[Jobs] Shell", c.Jobs.Shell, "", "bash", "sh")
 
 	v.each("[Fargate] Subnet", c.Fargate.Subnet, 16, subnetID, "a subnet id such as subnet-0a1b2c3d")
@@ -108,9 +114,14 @@ func (v *validator) launch(l Launch) {
 	if len(l.Tags) > 46 {
 		v.problem("[Launch] Tags", "has %d tags, and there is room for 46", len(l.Tags))
 	}
-	for key := range l.Tags {
-		if strings.HasPrefix(strings.ToLower(key), "aws:") {
+	for _, key := range slices.Sorted(maps.Keys(l.Tags)) {
+		switch {
+		case key == "" || len(key) > 128 || len(l.Tags[key]) > 256:
+			v.problem("[Launch] Tags", "%q: a key has 1 to 128 characters, a value 256 at most", key)
+		case strings.HasPrefix(strings.ToLower(key), "aws:"):
 			v.problem("[Launch] Tags", "%q: AWS keeps keys that begin with aws: for itself", key)
+		case strings.HasPrefix(key, "gitlab:"):
+			v.problem("[Launch] Tags", "%q: the driver sets the keys that begin with gitlab: itself", key)
 		}
 	}
 }

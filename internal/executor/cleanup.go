@@ -26,13 +26,13 @@ func (e *Executor) Cleanup(ctx context.Context) error {
 	r, err := e.Records.Abandon(e.Job.Key())
 	if errors.Is(err, record.ErrNone) {
 		e.JobLog.Info("nothing to clean up")
-		return nil
+		return e.Records.Forget(record.Record{Key: e.Job.Key()})
 	}
 	if err != nil {
-		return err
+		return errors.Join(err, e.stopUnmarked(ctx))
 	}
 	if r.Place == "" { // the intent of no launch
-		return e.Records.Forget(r.Key)
+		return e.Records.Forget(r)
 	}
 	done, err := e.settlePatiently(ctx, r)
 	if err != nil {
@@ -46,7 +46,18 @@ func (e *Executor) Cleanup(ctx context.Context) error {
 		return nil
 	}
 	e.JobLog.Info("task %s is being stopped", task.IDOf(r.TaskARN))
-	return e.Records.Forget(r.Key)
+	return e.Records.Forget(r)
+}
+
+// stopUnmarked stops the task of a record that can be read and not be changed:
+// a full disk must not keep tasks running. The record stays for reap.
+func (e *Executor) stopUnmarked(ctx context.Context) error {
+	r, err := e.Records.Read(e.Job.Key())
+	if err != nil || r.Place == "" {
+		return err
+	}
+	_, err = e.settlePatiently(ctx, r)
+	return err
 }
 
 // settlePatiently tries again what passes by itself, until the cleanup's limit:
@@ -75,7 +86,7 @@ func (e *Executor) sweep(ctx context.Context) {
 		e.Log.WithError(err).Warn("reading the task records")
 	}
 	for _, r := range all {
-		if r.Abandoned.IsZero() || time.Since(r.Abandoned) < unsettledAfter {
+		if r.Abandoned.IsZero() || time.Since(r.Abandoned) < unsettledAfter || r.Region != e.Config.Fargate.Region {
 			continue
 		}
 		if alive, _, err := e.Records.Held(r.Key); alive || err != nil {
@@ -86,7 +97,7 @@ func (e *Executor) sweep(ctx context.Context) {
 			continue
 		}
 		// Stopped, or a minute later still nothing that ECS would know of.
-		if err := e.Records.Forget(r.Key); err != nil {
+		if err := e.Records.Forget(r); err != nil {
 			e.Log.WithError(err).Warn("forgetting a task record")
 		}
 	}

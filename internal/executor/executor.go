@@ -72,22 +72,27 @@ func sleep(ctx context.Context, d time.Duration) error {
 // only the intent. It reports false when ECS shows no such task and it may
 // still be on its way: RunTask and ListTasks agree only after some seconds.
 func (e *Executor) settle(ctx context.Context, r record.Record, reason string) (bool, error) {
-	arn := r.TaskARN
-	if arn == "" {
-		tasks, err := e.ECS.List(ctx, r.Cluster, r.StartedBy)
-		if err != nil {
+	if r.TaskARN != "" {
+		return e.stop(ctx, r.Cluster, r.TaskARN, reason)
+	}
+	tasks, err := e.ECS.List(ctx, r.Cluster, r.StartedBy)
+	if err != nil {
+		return false, err
+	}
+	found := false
+	for _, t := range tasks {
+		if !fargate.LaunchedWith(t, r.PublicKey) {
+			continue
+		}
+		if found, err = e.stop(ctx, r.Cluster, t.ARN, reason); err != nil {
 			return false, err
 		}
-		for _, t := range tasks {
-			if fargate.LaunchedWith(t, r.PublicKey) {
-				arn = t.ARN
-			}
-		}
-		if arn == "" {
-			return false, nil
-		}
 	}
-	err := e.ECS.Stop(ctx, r.Cluster, arn, reason)
+	return found, nil
+}
+
+func (e *Executor) stop(ctx context.Context, cluster, arn, reason string) (bool, error) {
+	err := e.ECS.Stop(ctx, cluster, arn, reason)
 	if errors.Is(err, fargate.ErrGone) {
 		return true, nil
 	}

@@ -19,7 +19,7 @@ import (
 // or the launch deadline is over.
 func (p *preparation) launch(ctx context.Context) (task.Task, error) {
 	ladder := fargate.NewLadder(p.plan.Spec, p.rec.Key)
-	repeat := false // the last RunTask was not answered: ask again for the same task
+	repeat := false // it is not known what the last RunTask did: ask again for the same task
 	for n := 1; ; n++ {
 		place := ladder.Place()
 		if !repeat {
@@ -52,7 +52,8 @@ func (p *preparation) launch(ctx context.Context) (task.Task, error) {
 		if !again {
 			return task.Task{}, err
 		}
-		repeat = class == fargate.Unanswered || class == fargate.Throttled
+		// As long as a call may have started a task, only the same call may follow.
+		repeat = p.rec.TaskARN == "" && !fargate.Refused(err)
 		p.tellFailure(class, err, place, ladder.Place(), wait)
 		if err := sleep(ctx, jitter(wait)); err != nil {
 			return task.Task{}, p.outOfTime(err)
@@ -63,7 +64,7 @@ func (p *preparation) launch(ctx context.Context) (task.Task, error) {
 // intend writes down what is about to be launched.
 func (p *preparation) intend(token string, place fargate.Place) error {
 	p.rec.ClientToken, p.rec.Place, p.rec.TaskARN, p.rec.Ended = token, place.String(), "", ""
-	return p.Records.Update(p.rec.Key, func(r *record.Record) {
+	return p.Records.Update(p.rec, func(r *record.Record) {
 		r.ClientToken, r.Place, r.TaskARN = p.rec.ClientToken, p.rec.Place, ""
 	})
 }
@@ -79,7 +80,7 @@ func (p *preparation) start(ctx context.Context, place fargate.Place) (task.Task
 		return task.Task{}, err
 	}
 	p.rec.TaskARN, p.rec.Provider = t.ARN, t.CapacityProvider
-	err = p.Records.Update(p.rec.Key, func(r *record.Record) {
+	err = p.Records.Update(p.rec, func(r *record.Record) {
 		r.TaskARN, r.Provider = t.ARN, t.CapacityProvider
 		if t.Size != (task.Size{}) {
 			r.Size = t.Size.String()

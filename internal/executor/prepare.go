@@ -106,19 +106,19 @@ func token(key, publicKey string, n int) string {
 	return fmt.Sprintf("%s-%s-%d", key, shortHash(publicKey), n)
 }
 
-// allowed looks at the roles of a task definition that the job chose and no
-// allow-list names: with the same roles as the operator's own, the choice
+// allowed looks at the rights of a task definition that the job chose and no
+// allow-list names: with no more than the operator's own has, the choice
 // decides nothing about privilege.
 func (p *preparation) allowed(ctx context.Context) error {
 	if !p.plan.CompareAWS {
 		return nil
 	}
-	same, why, err := p.ECS.SameRoles(ctx, p.plan.Spec.TaskDefinition, p.plan.SameRolesAs)
+	same, why, err := p.ECS.SameRights(ctx, p.plan.Spec.TaskDefinition, p.plan.SameRightsAs)
 	if err != nil {
 		return fmt.Errorf("seeing whether the job may use task definition %s: %w", p.plan.Spec.TaskDefinition, err)
 	}
 	if !same {
-		return &BuildFailure{Cause: fmt.Errorf("planning the job's task: FARGATE_TASK_DEFINITION: %s has other rights than the runner's own task definition (%s); the operator allows it with [Jobs] TaskDefinitions = [%q] in fargate.toml",
+		return &BuildFailure{Cause: fmt.Errorf("planning the job's task: FARGATE_TASK_DEFINITION: %s has rights that the runner's own task definition has not (%s); the operator allows it with [Jobs] TaskDefinitions = [%q] in fargate.toml",
 			p.plan.Spec.TaskDefinition, why, p.plan.Spec.TaskDefinition)}
 	}
 	return nil
@@ -132,7 +132,7 @@ func (e *Executor) endPrevious(ctx context.Context, r record.Record) {
 		e.Log.WithError(err).WithField("task", r.TaskARN).Warn("stopping the task of an earlier attempt")
 	}
 	if done {
-		if err := e.Records.Forget(r.Key); err != nil {
+		if err := e.Records.Forget(r); err != nil {
 			e.Log.WithError(err).Warn("forgetting the record of an earlier attempt")
 		}
 	}
@@ -153,7 +153,7 @@ func (p *preparation) undo(ctx context.Context) {
 			return
 		}
 	}
-	if err := p.Records.Forget(p.rec.Key); err != nil {
+	if err := p.Records.Forget(p.rec); err != nil {
 		p.Log.WithError(err).Warn("forgetting the record of a failed prepare")
 	}
 }

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"net"
 	"strconv"
+	"strings"
 	"sync/atomic"
 	"time"
 
@@ -101,7 +102,11 @@ func (p *preparation) notReady(t task.Task, err error, attempt *string) error {
 	if attempt != nil {
 		heard = *attempt
 	}
-	return fmt.Errorf("task %s runs, but its SSH server does not answer (%s); see that the security group lets the manager reach port %d, and that the image starts an SSH server there", t.ID(), heard, p.Config.SSH.Port)
+	hint := fmt.Sprintf("see that the security group of the task lets the manager reach port %d", p.Config.SSH.Port)
+	if strings.Contains(heard, sshexec.ErrRefused.Error()) {
+		hint = fmt.Sprintf("the way there is open: see that the image starts an SSH server on port %d ([SSH] Port), and the container's log", p.Config.SSH.Port)
+	}
+	return fmt.Errorf("task %s runs, but its SSH server does not answer (%s); %s", t.ID(), heard, hint)
 }
 
 // address is where to connect, or "" while it is not known.
@@ -224,11 +229,15 @@ func (p *preparation) dial(ctx context.Context, address string, attempt *atomic.
 	go func() {
 		most := p.Config.Run.ConnectTimeout.Duration
 		for limit := min(dialLimit, most); ; limit = min(limit*5/4, most) {
-			err := p.login(ctx, address, limit)
+			client, err := p.login(ctx, address, limit)
 			if err != nil && over(ctx) {
 				return // it was cut off, and says nothing of the task
 			}
-			if err == nil || !sshexec.Transient(err) {
+			if err == nil {
+				done <- p.remember(client, address)
+				return
+			}
+			if !sshexec.Transient(err) {
 				done <- err
 				return
 			}
@@ -248,8 +257,8 @@ func over(ctx context.Context) bool {
 	return ctx.Err() != nil || limited && !time.Now().Before(deadline)
 }
 
-// login connects once, checks who answers, and writes it into the record.
-func (p *preparation) login(ctx context.Context, address string, limit time.Duration) error {
+// login connects once and checks who answers.
+func (p *preparation) login(ctx context.Context, address string, limit time.Duration) (*sshexec.Client, error) {
 	target := sshexec.Target{Address: address, User: p.rec.Username, PrivateKey: []byte(p.rec.PrivateKey), HostKey: p.hostKey}
 	options := sshexec.Options{ConnectTimeout: limit, KeepAlive: p.rec.Run.KeepAlive}
 	client, err := sshexec.Dial(ctx, target, options)
@@ -258,12 +267,17 @@ func (p *preparation) login(ctx context.Context, address string, limit time.Dura
 		client, err = p.loginOpenSSH(ctx, target, options, err)
 	}
 	if err != nil {
-		return fmt.Errorf("connecting to task %s at %s: %w%s", task.IDOf(p.rec.TaskARN), address, err, loginHint(err))
+		return nil, fmt.Errorf("task %s: %w%s", task.IDOf(p.rec.TaskARN), err, loginHint(err))
 	}
+	return client, nil
+}
+
+// remember writes who answered into the record, for the run stages.
+func (p *preparation) remember(client *sshexec.Client, address string) error {
 	defer client.Close()
 	agent, _ := client.Agent()
 	hostKey := client.HostKey()
-	return p.Records.Update(p.rec.Key, func(r *record.Record) {
+	return p.Records.Update(p.rec, func(r *record.Record) {
 		r.Address, r.HostKey, r.Agent, r.Ready = address, hostKey, agent, true
 	})
 }

@@ -41,6 +41,9 @@ func Explain(t task.Task, container string) Cause {
 	case "InfrastructureHealth":
 		return Cause{Temporary, fmt.Sprintf("%s was stopped: its host failed (%s)", id, reason), "retry the job"}
 	case "UserInitiated":
+		if why, ours := strings.CutPrefix(reason, stoppedByUs); ours {
+			return Cause{Permanent, fmt.Sprintf("%s was stopped by the driver: %s", id, why), ""}
+		}
 		return Cause{Permanent, fmt.Sprintf("%s was stopped by somebody: %s", id, orUnsaid(reason)), "CloudTrail knows who called StopTask"}
 	}
 	if r.meaning != "" {

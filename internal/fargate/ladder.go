@@ -27,7 +27,7 @@ func NewLadder(spec task.Spec, seed string) *Ladder {
 	}
 	h := fnv.New32a()
 	h.Write([]byte(seed))
-	first := int(h.Sum32()) % max(len(spec.Subnets), 1)
+	first := int(h.Sum32() % uint32(max(len(spec.Subnets), 1)))
 	var l Ladder
 	for _, provider := range providers {
 		for i := range spec.Subnets {

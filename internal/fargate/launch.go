@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -132,37 +133,65 @@ func MayNotTag(err error) bool {
 	return errors.As(err, &f) && f.Class == Permission && strings.Contains(f.Message, "ecs:TagResource")
 }
 
-// SameRoles says whether two task definitions give a task the same rights: the
-// same task role and execution role. A definition without a role has no rights,
-// so it may stand for any. The reason names the role that differs.
-func (c *Client) SameRoles(ctx context.Context, definition, trusted string) (bool, string, error) {
-	asked, err := c.roles(ctx, definition)
+// SameRights says whether a task definition gives a task no more than a trusted
+// one does: roles, secrets, file systems, registry credentials. With trusted
+// empty it must give nothing at all. The reason names the first thing more.
+func (c *Client) SameRights(ctx context.Context, definition, trusted string) (bool, string, error) {
+	asked, err := c.taskDefinition(ctx, definition)
 	if err != nil {
 		return false, "", err
 	}
-	var have roles
+	var have []string
 	if trusted != "" {
-		if have, err = c.roles(ctx, trusted); err != nil {
+		d, err := c.taskDefinition(ctx, trusted)
+		if err != nil {
 			return false, "", err
 		}
+		have = rights(d)
 	}
-	if asked.task != "" && asked.task != have.task {
-		return false, "its task role is " + asked.task, nil
-	}
-	if asked.execution != "" && asked.execution != have.execution {
-		return false, "its execution role is " + asked.execution, nil
+	for _, right := range rights(asked) {
+		if !slices.Contains(have, right) {
+			return false, right, nil
+		}
 	}
 	return true, "", nil
 }
 
-type roles struct{ task, execution string }
-
-func (c *Client) roles(ctx context.Context, definition string) (roles, error) {
-	d, err := c.taskDefinition(ctx, definition)
-	if err != nil {
-		return roles{}, err
+// rights are what a task definition lets a task have beyond its image.
+func rights(d *types.TaskDefinition) []string {
+	var all []string
+	add := func(kind string, value *string) {
+		if value != nil && *value != "" {
+			all = append(all, kind+" "+*value)
+		}
 	}
-	return roles{aws.ToString(d.TaskRoleArn), aws.ToString(d.ExecutionRoleArn)}, nil
+	add("task role", d.TaskRoleArn)
+	add("execution role", d.ExecutionRoleArn)
+	for _, v := range d.Volumes {
+		if v.EfsVolumeConfiguration != nil {
+			add("EFS file system", v.EfsVolumeConfiguration.FileSystemId)
+		}
+		if v.FsxWindowsFileServerVolumeConfiguration != nil {
+			add("FSx file system", v.FsxWindowsFileServerVolumeConfiguration.FileSystemId)
+		}
+	}
+	for _, container := range d.ContainerDefinitions {
+		for _, secret := range container.Secrets {
+			add("secret", secret.ValueFrom)
+		}
+		for _, file := range container.EnvironmentFiles {
+			add("environment file", file.Value)
+		}
+		if container.RepositoryCredentials != nil {
+			add("registry credentials", container.RepositoryCredentials.CredentialsParameter)
+		}
+		if container.LogConfiguration != nil {
+			for _, secret := range container.LogConfiguration.SecretOptions {
+				add("secret", secret.ValueFrom)
+			}
+		}
+	}
+	return all
 }
 
 func (c *Client) taskDefinition(ctx context.Context, name string) (*types.TaskDefinition, error) {

@@ -90,11 +90,14 @@ func (c *Client) List(ctx context.Context, cluster, startedBy string) ([]task.Ta
 	return c.describe(ctx, cluster, arns)
 }
 
+// stoppedByUs begins the stoppedReason of every task that this driver stops.
+const stoppedByUs = "fargate-driver: "
+
 // Stop asks ECS to stop a task: TERM now, KILL after the container's
 // stopTimeout. The reason is shown as stoppedReason. ErrGone where there is
 // nothing to stop.
 func (c *Client) Stop(ctx context.Context, cluster, arn, reason string) error {
-	_, err := c.ecs.StopTask(ctx, &ecs.StopTaskInput{Cluster: &cluster, Task: &arn, Reason: aws.String(truncate(reason, 255))})
+	_, err := c.ecs.StopTask(ctx, &ecs.StopTaskInput{Cluster: &cluster, Task: &arn, Reason: aws.String(truncate(stoppedByUs+reason, 255))})
 	var api smithy.APIError
 	if errors.As(err, &api) && api.ErrorCode() == "InvalidParameterException" && strings.Contains(strings.ToLower(api.ErrorMessage()), "not found") {
 		return fmt.Errorf("stopping task %s: %w", task.IDOf(arn), ErrGone)

@@ -130,6 +130,12 @@ func (r Reaper) Look(ctx context.Context, limit time.Duration) ([]Verdict, error
 
 // Stop ends an orphan and forgets its record.
 func (r Reaper) Stop(ctx context.Context, v Verdict) error {
+	// A job that came back to life between the look and now keeps its task.
+	if v.Owner != nil {
+		if alive, _, err := r.Records.Held(v.Owner.Record.Key); err != nil || alive {
+			return err
+		}
+	}
 	arn := v.Task.ARN
 	if arn == "" && v.Owner != nil {
 		arn = v.Owner.Record.TaskARN // stopped long ago, or in another cluster
@@ -146,11 +152,7 @@ func (r Reaper) Stop(ctx context.Context, v Verdict) error {
 	if v.Owner == nil {
 		return nil
 	}
-	// A job that came back to life between the look and now keeps its record.
-	if alive, _, err := r.Records.Held(v.Owner.Record.Key); err != nil || alive {
-		return err
-	}
-	if err := r.Records.Forget(v.Owner.Record.Key); err != nil {
+	if err := r.Records.Forget(v.Owner.Record); err != nil {
 		return fmt.Errorf("forgetting the record of an orphan: %w", err)
 	}
 	return nil

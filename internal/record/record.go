@@ -8,12 +8,15 @@
 package record
 
 import (
+	"crypto/sha256"
+	"encoding/hex"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"io/fs"
 	"os"
 	"path/filepath"
+	"regexp"
 	"strings"
 	"syscall"
 	"time"
@@ -109,7 +112,8 @@ func (d Dir) Create(r Record) (previous *Record, err error) {
 		case err == nil:
 			old.Abandoned = time.Now()
 			moved := old
-			moved.Key = old.Key + "-" + old.ClientToken[max(0, len(old.ClientToken)-8):]
+			sum := sha256.Sum256([]byte(old.PublicKey))
+			moved.Key = old.Key + "-" + hex.EncodeToString(sum[:4])
 			if err := d.write(moved); err != nil {
 				return err
 			}
@@ -128,15 +132,16 @@ func (d Dir) Create(r Record) (previous *Record, err error) {
 // Read returns a job's record, or ErrNone.
 func (d Dir) Read(key string) (Record, error) { return d.read(key) }
 
-// Update changes a record. It returns ErrAbandoned when cleanup has begun, and
-// ErrNone when it has ended.
-func (d Dir) Update(key string, change func(*Record)) error {
+// Update changes the record of an attempt, which its public key names. It
+// returns ErrAbandoned when cleanup has begun or another attempt has taken the
+// job over, and ErrNone when cleanup has ended.
+func (d Dir) Update(attempt Record, change func(*Record)) error {
 	err := d.locked(func() error {
-		r, err := d.read(key)
+		r, err := d.read(attempt.Key)
 		if err != nil {
 			return err
 		}
-		if !r.Abandoned.IsZero() {
+		if !r.Abandoned.IsZero() || r.PublicKey != attempt.PublicKey {
 			return ErrAbandoned
 		}
 		change(&r)
@@ -163,32 +168,53 @@ func (d Dir) Abandon(key string) (Record, error) {
 	return r, wrap(err)
 }
 
-// Forget removes a record and all that belongs to it. Forgetting nothing
-// succeeds.
-func (d Dir) Forget(key string) error {
+// Forget removes the record of an attempt and all that belongs to it. It leaves
+// the record of another attempt alone; forgetting nothing succeeds.
+func (d Dir) Forget(attempt Record) error {
 	err := d.locked(func() error {
-		if err := os.Remove(d.file(key)); err != nil && !errors.Is(err, fs.ErrNotExist) {
+		r, err := d.read(attempt.Key)
+		if err == nil && r.PublicKey != attempt.PublicKey {
+			return nil
+		}
+		if err != nil && !errors.Is(err, ErrNone) {
 			return err
 		}
-		if err := os.Remove(d.aliveFile(key)); err != nil && !errors.Is(err, fs.ErrNotExist) {
+		// What a kill in the middle of a write has left holds the private key.
+		halves, err := filepath.Glob(filepath.Join(d.path, halfWritten+attempt.Key+".*"))
+		if err != nil {
 			return err
+		}
+		for _, name := range append(halves, d.file(attempt.Key), d.aliveFile(attempt.Key)) {
+			if err := os.Remove(name); err != nil && !errors.Is(err, fs.ErrNotExist) {
+				return err
+			}
 		}
 		return nil
 	})
 	return wrap(err)
 }
 
+// halfWritten begins the name of a record that is being written.
+const halfWritten = ".record-"
+
+// recordName is what Key makes of a job, and Create of its earlier attempts.
+// Other files are not ours: the official driver's in the same directory, say.
+var recordName = regexp.MustCompile(`^[0-9a-f]{32}(-[0-9a-f-]+)?\.json$`)
+
 // All returns every record. Files that cannot be read as records are named in
 // the error, and the others returned all the same.
 func (d Dir) All() ([]Record, error) {
-	names, err := filepath.Glob(filepath.Join(d.path, "*.json"))
+	entries, err := os.ReadDir(d.path)
 	if err != nil {
-		return nil, err
+		return nil, fmt.Errorf("reading the task records: %w", err)
 	}
 	var all []Record
 	var bad []error
-	for _, name := range names {
-		r, err := d.read(strings.TrimSuffix(filepath.Base(name), ".json"))
+	for _, entry := range entries {
+		if !recordName.MatchString(entry.Name()) {
+			continue
+		}
+		r, err := d.read(strings.TrimSuffix(entry.Name(), ".json"))
 		switch {
 		case err == nil:
 			all = append(all, r)
@@ -223,7 +249,7 @@ func (d Dir) write(r Record) error {
 	if err != nil {
 		return err
 	}
-	f, err := os.CreateTemp(d.path, ".record-*") // CreateTemp's mode is 0600
+	f, err := os.CreateTemp(d.path, halfWritten+r.Key+".*") // CreateTemp's mode is 0600
 	if err != nil {
 		return err
 	}

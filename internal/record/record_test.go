@@ -11,6 +11,9 @@ import (
 	"time"
 )
 
+// key is as job.Key makes it.
+const key = "0123456789abcdef0123456789abcdef"
+
 func open(t *testing.T) Dir {
 	t.Helper()
 	d, err := Open(t.TempDir())
@@ -23,27 +26,27 @@ func open(t *testing.T) Dir {
 func TestRecordLivesFromIntentToForget(t *testing.T) {
 	t.Parallel()
 	d := open(t)
-	if _, err := d.Read("k"); !errors.Is(err, ErrNone) {
+	if _, err := d.Read(key); !errors.Is(err, ErrNone) {
 		t.Fatalf("got %v", err)
 	}
-	if previous, err := d.Create(Record{Key: "k", JobID: 1, PrivateKey: "secret"}); err != nil || previous != nil {
+	if previous, err := d.Create(Record{Key: key, JobID: 1, PrivateKey: "secret"}); err != nil || previous != nil {
 		t.Fatalf("%v, %v", previous, err)
 	}
-	if err := d.Update("k", func(r *Record) { r.TaskARN = "arn" }); err != nil {
+	if err := d.Update(Record{Key: key}, func(r *Record) { r.TaskARN = "arn" }); err != nil {
 		t.Fatal(err)
 	}
-	r, err := d.Read("k")
+	r, err := d.Read(key)
 	if err != nil || r.TaskARN != "arn" || r.PrivateKey != "secret" {
 		t.Fatalf("%+v, %v", r, err)
 	}
-	info, err := os.Stat(d.file("k"))
+	info, err := os.Stat(d.file(key))
 	if err != nil || info.Mode().Perm() != 0o600 {
 		t.Errorf("mode %v, %v", info.Mode(), err)
 	}
-	if err := d.Forget("k"); err != nil {
+	if err := d.Forget(Record{Key: key}); err != nil {
 		t.Fatal(err)
 	}
-	if err := d.Forget("k"); err != nil {
+	if err := d.Forget(Record{Key: key}); err != nil {
 		t.Errorf("forgetting twice: %v", err)
 	}
 	left, err := os.ReadDir(d.path)
@@ -55,25 +58,25 @@ func TestRecordLivesFromIntentToForget(t *testing.T) {
 func TestAbandonedRecordsStopLivingStages(t *testing.T) {
 	t.Parallel()
 	d := open(t)
-	if _, err := d.Abandon("k"); !errors.Is(err, ErrNone) {
+	if _, err := d.Abandon(key); !errors.Is(err, ErrNone) {
 		t.Fatalf("got %v", err)
 	}
-	if _, err := d.Create(Record{Key: "k"}); err != nil {
+	if _, err := d.Create(Record{Key: key}); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := d.Abandon("k"); err != nil {
+	if _, err := d.Abandon(key); err != nil {
 		t.Fatal(err)
 	}
-	if err := d.Update("k", func(r *Record) { r.TaskARN = "late" }); !errors.Is(err, ErrAbandoned) {
+	if err := d.Update(Record{Key: key}, func(r *Record) { r.TaskARN = "late" }); !errors.Is(err, ErrAbandoned) {
 		t.Errorf("a stage went on after cleanup: %v", err)
 	}
-	if r, _ := d.Read("k"); r.TaskARN != "" {
+	if r, _ := d.Read(key); r.TaskARN != "" {
 		t.Error("the record was changed")
 	}
-	if err := d.Forget("k"); err != nil {
+	if err := d.Forget(Record{Key: key}); err != nil {
 		t.Fatal(err)
 	}
-	if err := d.Update("k", func(*Record) {}); !errors.Is(err, ErrNone) {
+	if err := d.Update(Record{Key: key}, func(*Record) {}); !errors.Is(err, ErrNone) {
 		t.Errorf("a forgotten record came back: %v", err)
 	}
 }
@@ -81,10 +84,10 @@ func TestAbandonedRecordsStopLivingStages(t *testing.T) {
 func TestEarlierAttemptIsKeptUntilDealtWith(t *testing.T) {
 	t.Parallel()
 	d := open(t)
-	if _, err := d.Create(Record{Key: "k", ClientToken: "k-aaaaaaaa-1", TaskARN: "old"}); err != nil {
+	if _, err := d.Create(Record{Key: key, PublicKey: "old", TaskARN: "old"}); err != nil {
 		t.Fatal(err)
 	}
-	previous, err := d.Create(Record{Key: "k", ClientToken: "k-bbbbbbbb-1"})
+	previous, err := d.Create(Record{Key: key, PublicKey: "new"})
 	if err != nil || previous == nil || previous.TaskARN != "old" {
 		t.Fatalf("%+v, %v", previous, err)
 	}
@@ -92,10 +95,18 @@ func TestEarlierAttemptIsKeptUntilDealtWith(t *testing.T) {
 	if err != nil || len(all) != 2 {
 		t.Fatalf("%v, %v", all, err)
 	}
-	if err := d.Forget(previous.Key); err != nil {
+	// The earlier attempt may still be dying: it touches nothing of the new one.
+	old := Record{Key: key, PublicKey: "old"}
+	if err := d.Update(old, func(r *Record) { r.TaskARN = "late" }); !errors.Is(err, ErrAbandoned) {
+		t.Errorf("an earlier attempt changed its successor's record: %v", err)
+	}
+	if err := d.Forget(old); err != nil {
 		t.Fatal(err)
 	}
-	if r, err := d.Read("k"); err != nil || r.ClientToken != "k-bbbbbbbb-1" {
+	if err := d.Forget(*previous); err != nil {
+		t.Fatal(err)
+	}
+	if r, err := d.Read(key); err != nil || r.PublicKey != "new" {
 		t.Errorf("%+v, %v", r, err)
 	}
 }
@@ -103,48 +114,76 @@ func TestEarlierAttemptIsKeptUntilDealtWith(t *testing.T) {
 func TestWritersDoNotLoseEachOthersChanges(t *testing.T) {
 	t.Parallel()
 	d := open(t)
-	if _, err := d.Create(Record{Key: "k"}); err != nil {
+	if _, err := d.Create(Record{Key: key}); err != nil {
 		t.Fatal(err)
 	}
 	var wg sync.WaitGroup
 	for range 20 {
 		wg.Go(func() {
-			if err := d.Update("k", func(r *Record) { r.JobID++ }); err != nil {
+			if err := d.Update(Record{Key: key}, func(r *Record) { r.JobID++ }); err != nil {
 				t.Error(err)
 			}
 		})
 		wg.Go(func() {
-			if _, err := d.Read("k"); err != nil {
+			if _, err := d.Read(key); err != nil {
 				t.Errorf("a reader saw half a record: %v", err)
 			}
 		})
 	}
 	wg.Wait()
-	if r, _ := d.Read("k"); r.JobID != 20 {
+	if r, _ := d.Read(key); r.JobID != 20 {
 		t.Errorf("%d of 20 changes arrived", r.JobID)
+	}
+}
+
+// A kill in the middle of a write leaves a file with the private key.
+func TestForgetRemovesHalfWrittenRecords(t *testing.T) {
+	t.Parallel()
+	d := open(t)
+	half := filepath.Join(d.path, halfWritten+key+".123")
+	if err := os.WriteFile(half, []byte("private"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if err := d.Forget(Record{Key: key}); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := os.Stat(half); !errors.Is(err, os.ErrNotExist) {
+		t.Errorf("it is left: %v", err)
+	}
+}
+
+func TestForeignFilesAreLeftAlone(t *testing.T) {
+	t.Parallel()
+	d := open(t)
+	name := filepath.Join(d.path, "a1b2c3d4-"+strings.Repeat("0f", 32)+".json") // the official driver's
+	if err := os.WriteFile(name, []byte(`{"TaskARN":"arn"}`), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if all, err := d.All(); len(all) != 0 || err != nil {
+		t.Errorf("%v, %v", all, err)
 	}
 }
 
 func TestAlive(t *testing.T) {
 	t.Parallel()
 	d := open(t)
-	if alive, last, err := d.Held("k"); alive || !last.IsZero() || err != nil {
+	if alive, last, err := d.Held(key); alive || !last.IsZero() || err != nil {
 		t.Fatalf("%v, %v, %v", alive, last, err)
 	}
-	first, err := d.Hold("k")
+	first, err := d.Hold(key)
 	if err != nil {
 		t.Fatal(err)
 	}
-	second, err := d.Hold("k") // stages of a job may overlap
+	second, err := d.Hold(key) // stages of a job may overlap
 	if err != nil {
 		t.Fatal(err)
 	}
 	first()
-	if alive, _, err := d.Held("k"); !alive || err != nil {
+	if alive, _, err := d.Held(key); !alive || err != nil {
 		t.Errorf("a living stage is not seen: %v", err)
 	}
 	second()
-	if alive, last, err := d.Held("k"); alive || time.Since(last) > time.Minute || err != nil {
+	if alive, last, err := d.Held(key); alive || time.Since(last) > time.Minute || err != nil {
 		t.Errorf("%v, %v, %v", alive, last, err)
 	}
 }
@@ -187,7 +226,7 @@ func TestBadDirectoriesAndFiles(t *testing.T) {
 		t.Errorf("got %v", err)
 	}
 	d := open(t)
-	for name, text := range map[string]string{"half": `{"Key":`, "theirs": `{"TaskARN":"arn","ContainerIP":"10.0.0.1","PrivateKey":"x"}`} {
+	for name, text := range map[string]string{strings.Repeat("a", 32): `{"Key":`, strings.Repeat("b", 32): `{"TaskARN":"arn","ContainerIP":"10.0.0.1","PrivateKey":"x"}`} {
 		if err := os.WriteFile(d.file(name), []byte(text), 0o600); err != nil {
 			t.Fatal(err)
 		}
@@ -195,7 +234,7 @@ func TestBadDirectoriesAndFiles(t *testing.T) {
 			t.Errorf("%s: %v", name, err)
 		}
 	}
-	if _, err := d.Create(Record{Key: "good"}); err != nil {
+	if _, err := d.Create(Record{Key: key}); err != nil {
 		t.Fatal(err)
 	}
 	all, err := d.All()

@@ -31,11 +31,11 @@ type Identity struct {
 type Plan struct {
 	Spec task.Spec
 
-	// SameRolesAs names the operator's task definition when the job named one
-	// of its own that no allow-list covers. It may be used only if its roles
-	// are the same, which takes a look at AWS.
-	SameRolesAs string
-	CompareAWS  bool
+	// SameRightsAs names the operator's task definition when the job named one
+	// of its own that no allow-list covers. It may be used only if it gives no
+	// rights that the operator's does not, which takes a look at AWS.
+	SameRightsAs string
+	CompareAWS   bool
 
 	// Notes are for the job log: what was asked for and is not done.
 	Notes []string
@@ -97,7 +97,7 @@ func (p *Plan) grant(c config.Config, r job.Request) error {
 		case len(c.Jobs.TaskDefinitions) > 0:
 			return &Refused{job.TaskDefinitionVariable, fmt.Sprintf("%q is not among the task definitions that jobs may name (%s); the operator allows more in [Jobs] TaskDefinitions of fargate.toml", r.TaskDefinition, strings.Join(c.Jobs.TaskDefinitions, ", "))}
 		default:
-			p.CompareAWS, p.SameRolesAs = true, c.Fargate.TaskDefinition
+			p.CompareAWS, p.SameRightsAs = true, c.Fargate.TaskDefinition
 		}
 		p.Spec.TaskDefinition = r.TaskDefinition
 	}

@@ -134,10 +134,10 @@ func TestRequestsOutsideTheLimitsAreRefused(t *testing.T) {
 	}
 }
 
-func TestUnlistedTaskDefinitionNeedsTheSameRoles(t *testing.T) {
+func TestUnlistedTaskDefinitionNeedsTheSameRights(t *testing.T) {
 	t.Parallel()
 	p, err := make1(t, configured(nil), job.Request{TaskDefinition: "ruby:2"})
-	if err != nil || !p.CompareAWS || p.SameRolesAs != "ci-job:7" || p.Spec.TaskDefinition != "ruby:2" {
+	if err != nil || !p.CompareAWS || p.SameRightsAs != "ci-job:7" || p.Spec.TaskDefinition != "ruby:2" {
 		t.Errorf("%+v, %v", p, err)
 	}
 	// What the operator configured needs no look.

@@ -36,6 +36,7 @@ func AskDriver(program, config, key string) func(context.Context, bool) (string,
 		var said bytes.Buffer
 		cmd := exec.CommandContext(ctx, program, args...)
 		cmd.Stderr = &said
+		cmd.WaitDelay = time.Second // for a credential_process that keeps the pipe
 		out, err := cmd.Output()
 		if err != nil {
 			return "", fmt.Errorf("%w: %s", err, strings.TrimSpace(said.String()))

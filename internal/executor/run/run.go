@@ -69,6 +69,9 @@ func (s *Stage) Run(ctx context.Context) error {
 	if err != nil {
 		return fmt.Errorf("%s: opening the script: %w", doing, err)
 	}
+	if !info.Mode().IsRegular() {
+		return fmt.Errorf("%s: opening the script: %s is no regular file", doing, s.Script)
+	}
 
 	teller := &teller{stage: s, record: r, log: joblog.New(s.Stderr, false)}
 	code, err := sshexec.Run(ctx, target(r), sshexec.Script{
@@ -87,7 +90,7 @@ func (s *Stage) Run(ctx context.Context) error {
 		}
 		return &ScriptFailure{code}
 	case ctx.Err() != nil:
-		return fmt.Errorf("%s: gitlab-runner ended it: the job was cancelled or has timed out (%w)", doing, context.Cause(ctx))
+		return fmt.Errorf("%s: gitlab-runner ended it: the job was cancelled or has timed out (%w)", doing, err)
 	}
 	return fmt.Errorf("%s: %w", doing, s.explain(ctx, err))
 }
@@ -96,12 +99,14 @@ func target(r record.Record) sshexec.Target {
 	return sshexec.Target{Address: r.Address, User: r.Username, PrivateKey: []byte(r.PrivateKey), HostKey: r.HostKey}
 }
 
+var errNoRecord = errors.New("this job has no task record: prepare has not run, or cleanup already has")
+
 // record reads the task record and refuses one that no script can run with.
 func (s *Stage) record() (record.Record, error) {
 	r, err := s.Records.Read(s.Key)
 	switch {
 	case errors.Is(err, record.ErrNone):
-		return r, errors.New("this job has no task record: prepare has not run, or cleanup already has")
+		return r, errNoRecord
 	case err != nil:
 		return r, err
 	case r.Ended != "":
@@ -125,22 +130,27 @@ func (s *Stage) executionID() string {
 
 // alive tells sshexec, while a connection is lost, whether to go on trying.
 func (s *Stage) alive(ctx context.Context) error {
-	if _, err := s.record(); err != nil {
+	r, err := s.record()
+	if err != nil {
 		return err // another stage knows, or cleanup has begun
 	}
 	dead, err := s.AskECS(ctx, false)
 	if err != nil || dead == "" {
 		return nil // not known to be dead
 	}
-	s.markEnded(dead)
+	s.markEnded(r, dead)
 	return errors.New(dead)
 }
 
 // explain finds the reason behind a connection's end: ECS knows it when the
 // task is gone, and later stages then need not find out for themselves.
 func (s *Stage) explain(ctx context.Context, err error) error {
-	if latest, readErr := s.record(); readErr != nil && latest.Ended != "" {
+	r, readErr := s.record()
+	switch {
+	case readErr != nil && r.Ended != "":
 		return readErr
+	case errors.Is(readErr, record.ErrAbandoned), errors.Is(readErr, errNoRecord):
+		return record.ErrAbandoned // nothing is wrong: the task was stopped for it
 	}
 	brokeOff := errors.Is(err, sshexec.ErrLost) || errors.Is(err, sshexec.ErrStopping) || errors.Is(err, sshexec.ErrRestarted)
 	dead, askErr := s.AskECS(ctx, brokeOff)
@@ -150,13 +160,13 @@ func (s *Stage) explain(ctx context.Context, err error) error {
 	case dead == "":
 		return err
 	}
-	s.markEnded(dead)
+	s.markEnded(r, dead)
 	return errors.New(dead)
 }
 
-func (s *Stage) markEnded(why string) {
+func (s *Stage) markEnded(r record.Record, why string) {
 	// The record may be gone by now, with the task.
-	_ = s.Records.Update(s.Key, func(r *record.Record) { r.Ended = why })
+	_ = s.Records.Update(r, func(r *record.Record) { r.Ended = why })
 }
 
 // clearExitCode removes what an earlier sub-stage has written: all of them
