@@ -36,6 +36,8 @@ var (
 	ErrSuperseded = errors.New("another process took over this execution")
 	// ErrStart: the task could not start the script.
 	ErrStart = errors.New("the script could not be started")
+	// ErrScript: our own side could not read the script.
+	ErrScript = errors.New("reading the script")
 	// ErrOutput: our own side could not write the output.
 	ErrOutput = errors.New("writing the job's output")
 )
@@ -58,7 +60,7 @@ func Transient(err error) bool {
 	if err == nil || errors.Is(err, context.Canceled) {
 		return false
 	}
-	for _, final := range []error{ErrNotSSH, ErrKeyRefused, ErrProtocol, ErrStopping, ErrRestarted, ErrSuperseded, ErrStart, ErrOutput} {
+	for _, final := range []error{ErrNotSSH, ErrKeyRefused, ErrProtocol, ErrStopping, ErrRestarted, ErrSuperseded, ErrStart, ErrScript, ErrOutput} {
 		if errors.Is(err, final) {
 			return false
 		}

@@ -209,9 +209,12 @@ func (f *follower) begin(payload []byte, outage *outage) error {
 			return ErrRestarted
 		}
 		f.mu.Lock()
-		_, err := io.Copy(f.channel, io.NewSectionReader(f.script.Content, 0, f.script.Size))
+		sent, err := f.script.sendTo(f.channel)
 		f.mu.Unlock()
 		if err != nil {
+			return err
+		}
+		if !sent {
 			return nil // the connection broke, or the agent says why it takes no more: read on
 		}
 	}

@@ -111,7 +111,11 @@ func (r *run) runPlain(ctx, work context.Context, client *Client) (int, error) {
 	readers.Go(func() { s.copy(channel, &s.out) })
 	readers.Go(func() { s.copy(channel.Stderr(), &s.err) })
 	go func() { readers.Wait(); close(s.ended) }()
-	if _, err := io.Copy(channel, io.NewSectionReader(r.script.Content, 0, r.script.Size)); err == nil {
+	sent, err := r.script.sendTo(channel)
+	if err != nil {
+		return 0, err
+	}
+	if sent {
 		channel.CloseWrite()
 	} // else the session ended early, and says why
 

@@ -76,6 +76,25 @@ func TestRunLargeScript(t *testing.T) {
 	})
 }
 
+// Our own side cannot read the script, or reads less than there was.
+func TestRunUnreadableScript(t *testing.T) {
+	t.Parallel()
+	servers(t, func(t *testing.T, target sshexec.Target) {
+		for name, content := range map[string]io.ReaderAt{"broken": brokenFile{}, "shorter": strings.NewReader("echo ran\n")} {
+			var stdout bytes.Buffer
+			s := sshexec.Script{ID: name, Content: content, Size: 1000, Stdout: &stdout, Stderr: io.Discard}
+			_, err := sshexec.Run(t.Context(), target, s, sshexec.Options{ResumeLimit: time.Minute})
+			if !errors.Is(err, sshexec.ErrScript) || stdout.Len() > 0 {
+				t.Errorf("%s: got %v, output %q", name, err, stdout.String())
+			}
+		}
+	})
+}
+
+type brokenFile struct{}
+
+func (brokenFile) ReadAt([]byte, int64) (int, error) { return 0, errors.New("input/output error") }
+
 func TestRunManyLines(t *testing.T) {
 	t.Parallel()
 	servers(t, func(t *testing.T, target sshexec.Target) {

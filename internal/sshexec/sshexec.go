@@ -9,6 +9,7 @@ package sshexec
 
 import (
 	"context"
+	"fmt"
 	"io"
 	"time"
 )
@@ -40,6 +41,37 @@ type Script struct {
 	// Stdout and Stderr get the script's output as it comes. Their Write is
 	// called by one goroutine at a time.
 	Stdout, Stderr io.Writer
+}
+
+// sendTo writes the whole script. It reports false where w takes no more, which
+// the other end explains better; the error is about our own reading.
+func (s Script) sendTo(w io.Writer) (sent bool, err error) {
+	content := &noted{Reader: io.NewSectionReader(s.Content, 0, s.Size)}
+	n, err := io.Copy(w, content)
+	switch {
+	case content.err != nil:
+		return false, fmt.Errorf("%w: %w", ErrScript, content.err)
+	case err != nil:
+		return false, nil
+	case n != s.Size:
+		return false, fmt.Errorf("%w: it has %d bytes, and had %d", ErrScript, n, s.Size)
+	}
+	return true, nil
+}
+
+// noted remembers how reading went wrong, which io.Copy does not tell from
+// writing.
+type noted struct {
+	io.Reader
+	err error
+}
+
+func (r *noted) Read(p []byte) (int, error) {
+	n, err := r.Reader.Read(p)
+	if err != nil && err != io.EOF {
+		r.err = err
+	}
+	return n, err
 }
 
 // Options are the limits of a connection. A zero field takes its default.
