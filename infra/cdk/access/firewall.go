@@ -12,16 +12,17 @@ type Group string
 
 // The groups.
 const (
-	Entry       Group = "entry"       // GitLab's application load balancer
-	SSHEntry    Group = "ssh-entry"   // the network load balancer for Git over SSH
-	GitLab      Group = "gitlab"      // GitLab's instance or task
-	Database    Group = "database"    // RDS
-	Redis       Group = "redis"       // ElastiCache
-	Disk        Group = "disk"        // EFS
-	Manager     Group = "manager"     // the host with gitlab-runner
-	Coordinator Group = "coordinator" // the tasks of jobs
-	Builds      Group = "builds"      // CodeBuild in the VPC
-	Endpoints   Group = "endpoints"   // interface endpoints
+	Entry       Group = "entry"         // GitLab's application load balancer
+	SSHEntry    Group = "ssh-entry"     // the network load balancer for Git over SSH
+	Private     Group = "private-entry" // the second load balancer, for the manager and jobs
+	GitLab      Group = "gitlab"        // GitLab's instance or task
+	Database    Group = "database"      // RDS
+	Redis       Group = "redis"         // ElastiCache
+	Disk        Group = "disk"          // EFS
+	Manager     Group = "manager"       // the host with gitlab-runner
+	Coordinator Group = "coordinator"   // the tasks of jobs
+	Builds      Group = "builds"        // CodeBuild in the VPC
+	Endpoints   Group = "endpoints"     // interface endpoints
 )
 
 // Rule allows TCP connections from one to another.
@@ -104,9 +105,14 @@ func gitlabRules(s settings.Settings, entryPort int, natAddresses []string, add 
 			add(cidr, string(SSHEntry), sshPort, "Git over SSH, for the same people")
 		}
 	}
-	if s.Entry.Scheme == "internal" {
-		add(string(Manager), string(front), entryPort, "gitlab-runner asks for jobs")
-		add(string(Coordinator), string(front), entryPort, "jobs clone, and keep artifacts")
+	inside := front // what the manager and jobs talk to
+	if s.Entry.Private {
+		inside = Private
+		add(string(Private), string(GitLab), 80, "the same for the manager and jobs")
+	}
+	if s.Entry.Scheme == "internal" || s.Entry.Private {
+		add(string(Manager), string(inside), entryPort, "gitlab-runner asks for jobs")
+		add(string(Coordinator), string(inside), entryPort, "jobs clone, and keep artifacts")
 	} else {
 		for _, address := range natAddresses {
 			add(address+"/32", string(front), entryPort, "gitlab-runner and jobs, by the NAT's address")

@@ -48,6 +48,8 @@ type Entry struct {
 	Certificate string `toml:"certificate_arn" doc:"ACM certificate to use instead of a new one. Without hosted_zone, the DNS record is yours to make." example:"arn:aws:acm:ap-northeast-1:123456789012:certificate/0a1b2c3d"`
 	PlainHTTP   bool   `toml:"plain_http" default:"false" doc:"No TLS: passwords and tokens cross the network readable. For a demo." example:"true"`
 
+	Private bool `toml:"private_too" default:"false" doc:"With internet-facing: a second, internal load balancer for the manager and jobs, under the same host name by a private hosted zone, so that clones stay in the VPC instead of going through the NAT." example:"true"`
+
 	SSH    string `toml:"ssh" default:"none" doc:"Git over SSH, which needs a network load balancer: none; nlb: one beside the ALB, with a host name of its own in the outputs; in-front: one in front of the ALB, so that web and SSH share one address." example:"nlb"`
 	Idle   int    `toml:"idle_seconds" default:"600" doc:"Seconds that a connection may be silent before the ALB cuts it. Large clones and pushes need more than AWS's 60." example:"3600"`
 	WebACL string `toml:"web_acl_arn" doc:"AWS WAF web ACL for the ALB. Empty: none." example:"arn:aws:wafv2:ap-northeast-1:123456789012:regional/webacl/gitlab/0a1b2c3d"`

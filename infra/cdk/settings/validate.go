@@ -237,6 +237,9 @@ func (v *validator) entry(s Settings) {
 	case !e.PlainHTTP && e.HostedZone == "" && e.Certificate == "":
 		v.problem("entry.domain", "needs hosted_zone (and zone_name) for a new certificate, or certificate_arn")
 	}
+	if e.Private && (e.Scheme != "internet-facing" || e.PlainHTTP) {
+		v.problem("entry.private_too", "goes with scheme = \"internet-facing\" and TLS; an internal entry is private already")
+	}
 	v.form("entry.domain", e.Domain, domainForm, "a host name such as gitlab.example.com")
 	v.form("entry.hosted_zone", e.HostedZone, zoneForm, "a hosted zone's id such as Z0123456789EXAMPLE")
 	if e.HostedZone != "" {

@@ -24,8 +24,12 @@ type entry struct {
 	sshHost string // "" when it is the web's
 	web     elb.ApplicationLoadBalancer
 	targets elb.ApplicationTargetGroup
-	ssh     elb.NetworkTargetGroup // nil without Git over SSH
-	zone    awsroute53.IHostedZone // nil when DNS is somebody else's
+	private elb.ApplicationTargetGroup // of the second load balancer, or nil
+	kind    elb.TargetType
+	// certificate is the ARN of the host name's certificate, "" without TLS.
+	certificate string
+	ssh         elb.NetworkTargetGroup // nil without Git over SSH
+	zone        awsroute53.IHostedZone // nil when DNS is somebody else's
 }
 
 func (g *GitLab) addEntry() entry {
@@ -47,22 +51,23 @@ func (g *GitLab) addEntry() entry {
 		DropInvalidHeaderFields: jsii.Bool(true), DeletionProtection: jsii.Bool(g.s.Data == "retain"), DesyncMitigationMode: elb.DesyncMitigationMode_DEFENSIVE,
 	})
 	e.web.LogAccessLogs(g.accessLogs, jsii.String("web"))
-	kind := elb.TargetType_INSTANCE
+	e.kind = elb.TargetType_INSTANCE
 	if g.s.GitLab.Compute == "fargate" {
-		kind = elb.TargetType_IP
+		e.kind = elb.TargetType_IP
 	}
-	e.targets = elb.NewApplicationTargetGroup(g.stack, jsii.String("WebTargets"), &elb.ApplicationTargetGroupProps{
-		Vpc: g.network.VPC, TargetType: kind, Port: jsii.Number(80), Protocol: elb.ApplicationProtocol_HTTP,
-		DeregistrationDelay: awscdk.Duration_Seconds(jsii.Number(30)), HealthCheck: healthCheck(elb.Protocol_HTTP),
-	})
+	e.targets = g.webTargets("WebTargets", e)
+	e.certificate = g.certificate(e)
 	g.addListener(e)
+	if g.s.Entry.Private {
+		e.private = g.addPrivate(e)
+	}
 	if g.s.Entry.WebACL != "" {
 		awswafv2.NewCfnWebACLAssociation(g.stack, jsii.String("WebAcl"), &awswafv2.CfnWebACLAssociationProps{ResourceArn: e.web.LoadBalancerArn(), WebAclArn: &g.s.Entry.WebACL})
 	}
 	front := awsroute53.IAliasRecordTarget(awsroute53targets.NewLoadBalancerTarget(e.web, nil))
 	host := *e.web.LoadBalancerDnsName()
 	if g.s.Entry.SSH != "none" {
-		nlb := g.addSSH(&e, kind)
+		nlb := g.addSSH(&e)
 		e.sshHost = *nlb.LoadBalancerDnsName()
 		if inFront {
 			front, host, e.sshHost = awsroute53targets.NewLoadBalancerTarget(nlb, nil), e.sshHost, ""
@@ -98,19 +103,7 @@ func (g *GitLab) addListener(e entry) {
 		})
 		return
 	}
-	certificate := g.s.Entry.Certificate
-	if certificate == "" {
-		certificate = *awscertificatemanager.NewCertificate(g.stack, jsii.String("Certificate"), &awscertificatemanager.CertificateProps{
-			DomainName: &g.s.Entry.Domain, Validation: awscertificatemanager.CertificateValidation_FromDns(e.zone),
-		}).CertificateArn()
-	}
-	e.web.AddListener(jsii.String("Https"), &elb.BaseApplicationListenerProps{
-		Port: jsii.Number(443), Protocol: elb.ApplicationProtocol_HTTPS, Open: jsii.Bool(false),
-		// TLS 1.2 and 1.3 with forward secrecy.
-		SslPolicy:     elb.SslPolicy_RECOMMENDED_TLS,
-		Certificates:  &[]elb.IListenerCertificate{elb.ListenerCertificate_FromArn(&certificate)},
-		DefaultAction: elb.ListenerAction_Forward(&[]elb.IApplicationTargetGroup{e.targets}, nil),
-	})
+	g.addHTTPS(e, e.web, e.targets)
 	if g.s.Entry.SSH == "in-front" {
 		return // the network load balancer has no port 80 to redirect
 	}
@@ -120,15 +113,42 @@ func (g *GitLab) addListener(e entry) {
 	})
 }
 
+// addHTTPS ends TLS 1.2 and 1.3, with forward secrecy.
+func (g *GitLab) addHTTPS(e entry, balancer elb.ApplicationLoadBalancer, to elb.ApplicationTargetGroup) {
+	balancer.AddListener(jsii.String("Https"), &elb.BaseApplicationListenerProps{
+		Port: jsii.Number(443), Protocol: elb.ApplicationProtocol_HTTPS, Open: jsii.Bool(false),
+		SslPolicy:     elb.SslPolicy_RECOMMENDED_TLS,
+		Certificates:  &[]elb.IListenerCertificate{elb.ListenerCertificate_FromArn(&e.certificate)},
+		DefaultAction: elb.ListenerAction_Forward(&[]elb.IApplicationTargetGroup{to}, nil),
+	})
+}
+
+// certificate is the operator's, or a new one validated by DNS.
+func (g *GitLab) certificate(e entry) string {
+	if g.s.Entry.PlainHTTP || g.s.Entry.Certificate != "" {
+		return g.s.Entry.Certificate
+	}
+	return *awscertificatemanager.NewCertificate(g.stack, jsii.String("Certificate"), &awscertificatemanager.CertificateProps{
+		DomainName: &g.s.Entry.Domain, Validation: awscertificatemanager.CertificateValidation_FromDns(e.zone),
+	}).CertificateArn()
+}
+
+func (g *GitLab) webTargets(id string, e entry) elb.ApplicationTargetGroup {
+	return elb.NewApplicationTargetGroup(g.stack, &id, &elb.ApplicationTargetGroupProps{
+		Vpc: g.network.VPC, TargetType: e.kind, Port: jsii.Number(80), Protocol: elb.ApplicationProtocol_HTTP,
+		DeregistrationDelay: awscdk.Duration_Seconds(jsii.Number(30)), HealthCheck: healthCheck(elb.Protocol_HTTP),
+	})
+}
+
 // addSSH makes the network load balancer: an application load balancer cannot
 // carry SSH.
-func (g *GitLab) addSSH(e *entry, kind elb.TargetType) elb.NetworkLoadBalancer {
+func (g *GitLab) addSSH(e *entry) elb.NetworkLoadBalancer {
 	nlb := elb.NewNetworkLoadBalancer(g.stack, jsii.String("Ssh"), &elb.NetworkLoadBalancerProps{
 		Vpc: g.network.VPC, VpcSubnets: g.network.edge(), InternetFacing: jsii.Bool(g.s.Entry.Scheme == "internet-facing"), CrossZoneEnabled: jsii.Bool(true),
 		SecurityGroups: &[]awsec2.ISecurityGroup{g.network.Groups[access.SSHEntry]}, DeletionProtection: jsii.Bool(g.s.Data == "retain"),
 	})
 	e.ssh = elb.NewNetworkTargetGroup(g.stack, jsii.String("SshTargets"), &elb.NetworkTargetGroupProps{
-		Vpc: g.network.VPC, TargetType: kind, Port: jsii.Number(22), Protocol: elb.Protocol_TCP, HealthCheck: healthCheck(elb.Protocol_HTTP),
+		Vpc: g.network.VPC, TargetType: e.kind, Port: jsii.Number(22), Protocol: elb.Protocol_TCP, HealthCheck: healthCheck(elb.Protocol_HTTP),
 		DeregistrationDelay: awscdk.Duration_Seconds(jsii.Number(30)),
 	})
 	nlb.AddListener(jsii.String("Git"), &elb.BaseNetworkListenerProps{

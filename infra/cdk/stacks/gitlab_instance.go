@@ -31,6 +31,9 @@ func (g *GitLab) addInstance(image, registry string) {
 		Volume: *volume.Ref(), Omnibus: g.omnibus, Image: image, Login: registry, Secrets: g.secrets, LogGroup: "/" + g.s.Name + "/gitlab",
 	})
 	targets := []string{*g.entry.targets.TargetGroupArn()}
+	if g.entry.private != nil {
+		targets = append(targets, *g.entry.private.TargetGroupArn())
+	}
 	if g.entry.ssh != nil {
 		targets = append(targets, *g.entry.ssh.TargetGroupArn())
 	}

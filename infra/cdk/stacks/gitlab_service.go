@@ -62,6 +62,9 @@ func (g *GitLab) addService(image, logs string) {
 	}
 	// A target group takes targets only once a listener uses it.
 	service.Node().AddDependency(g.entry.targets.LoadBalancerAttached())
+	if g.entry.private != nil {
+		service.Node().AddDependency(g.entry.private.LoadBalancerAttached())
+	}
 	if g.entry.ssh != nil {
 		service.Node().AddDependency(g.entry.ssh.LoadBalancerAttached())
 	}
@@ -105,6 +108,9 @@ func (g *GitLab) container(image, logs string) *awsecs.CfnTaskDefinition_Contain
 
 func (g *GitLab) serviceTargets() *[]any {
 	all := []any{&awsecs.CfnService_LoadBalancerProperty{ContainerName: jsii.String("gitlab"), ContainerPort: jsii.Number(80), TargetGroupArn: g.entry.targets.TargetGroupArn()}}
+	if g.entry.private != nil {
+		all = append(all, &awsecs.CfnService_LoadBalancerProperty{ContainerName: jsii.String("gitlab"), ContainerPort: jsii.Number(80), TargetGroupArn: g.entry.private.TargetGroupArn()})
+	}
 	if g.entry.ssh != nil {
 		all = append(all, &awsecs.CfnService_LoadBalancerProperty{ContainerName: jsii.String("gitlab"), ContainerPort: jsii.Number(22), TargetGroupArn: g.entry.ssh.TargetGroupArn()})
 	}

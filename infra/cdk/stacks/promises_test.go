@@ -42,12 +42,13 @@ func variants(t *testing.T) []variant {
 		s.PermissionsBoundary = "boundary"
 		s.Runners.ExecIntoTask = true
 	})
-	add("Aurora, pull-through, mail by SMTP, schedule", "team", func(s *settings.Settings) {
+	add("Aurora, pull-through, mail by SMTP, schedule, private entry too", "team", func(s *settings.Settings) {
 		s.GitLab.Database, s.GitLab.Aurora, s.GitLab.DatabaseType = "aurora", true, "r7g.large"
 		s.GitLab.ImageSource, s.GitLab.PullSecret = "pull-through", "arn:aws:secretsmanager:ap-northeast-1:123456789012:secret:ecr-pullthroughcache/x-AbCdEf"
 		s.GitLab.Mail, s.GitLab.SMTPHost, s.GitLab.SMTPSecret = "smtp", "smtp.example.com", "arn:aws:secretsmanager:ap-northeast-1:123456789012:secret:smtp-AbCdEf"
 		s.Runners.ScheduleOn, s.Runners.ScheduleOff = "0 8 * * 1-5", "0 20 * * 1-5"
 		s.Runners.MetricsCIDR = "10.60.0.0/16"
+		s.Entry.Private = true
 	})
 	add("Fargate with Git over SSH and backups", "small", func(s *settings.Settings) {
 		s.Entry.SSH, s.GitLab.BackupDays, s.GitLab.ExecIntoTask, s.CustomerKey = "nlb", 7, true, true
