@@ -71,6 +71,8 @@ func (g *GitLab) addEntry() entry {
 		e.sshHost = *nlb.LoadBalancerDnsName()
 		if inFront {
 			front, host, e.sshHost = awsroute53targets.NewLoadBalancerTarget(nlb, nil), e.sshHost, ""
+		} else {
+			g.output("SshHost", e.sshHost, "Host name of Git over SSH, which GitLab shows as the address to clone from")
 		}
 	}
 	e.url = "http://" + host
