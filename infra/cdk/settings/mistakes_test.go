@@ -1,5 +1,7 @@
 package settings
 
+import "strings"
+
 // mistake is one way in which a file can be wrong.
 type mistake struct{ replace, with, key, message string }
 
@@ -119,6 +121,7 @@ func mistakes() []mistake {
 		{`image = "own:1.0.0"`, "image = \"own:1.0.0\"\ndisk_gib = 20", "task[1].disk_gib", "leave it out for 20"},
 		{`image = "own:1.0.0"`, "image = \"own:1.0.0\"\nbuilds = true\n[builds]\nenabled = false", "task[1].builds", "needs enabled = true"},
 		{"[[task]]", "[task]", "task", "write [[task]]"},
+		{"", strings.Repeat("[[task]]\nname = \"x\"\nimage = \"x:1\"\n", 20), "task", "has room for 20"},
 
 		{"", "[builds]\nenvironment = \"WINDOWS\"\n", "builds.environment", "use ARM_CONTAINER, LINUX_CONTAINER"},
 		{"", "[builds]\nimage = \"aws/codebuild/amazonlinux-x86_64-standard:5.0\"\n", "builds.image", "other architecture"},

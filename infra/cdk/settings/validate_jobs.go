@@ -12,6 +12,10 @@ import (
 
 var taskNameForm = regexp.MustCompile(`^[a-z0-9][a-z0-9-]{0,30}$`)
 
+// mostTasks keeps the manager's role below the 10,240 characters that IAM
+// takes: each task definition adds about 250 to 4,000.
+const mostTasks = 20
+
 func (v *validator) runners(s Settings) {
 	r := s.Runners
 	v.between("runners.concurrent", r.Concurrent, 1, 5000, " jobs")
@@ -53,6 +57,9 @@ func (v *validator) runners(s Settings) {
 func (v *validator) tasks(s Settings) {
 	if len(s.Tasks) == 0 {
 		v.problem("task", "there is none; jobs need at least one [[task]] with name and image")
+	}
+	if len(s.Tasks) > mostTasks {
+		v.problem("task", "there are %d; the manager's role has room for %d", len(s.Tasks), mostTasks)
 	}
 	seen := map[string]bool{}
 	for i, t := range s.Tasks {
