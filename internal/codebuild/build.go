@@ -91,9 +91,12 @@ func (b *Bridge) start(ctx context.Context, o BuildOptions) (build.Build, stateF
 	}
 	o.Request.Environment = append(slices.Clone(o.Request.Environment), start.Variable{Name: tokenVariable, Value: state.Token, Type: start.Plain})
 	started, err := starter.Start(ctx, o.Request)
+	if errors.Is(err, start.ErrUnanswered) {
+		started, err = b.unanswered(ctx, state, err)
+	}
 	if err != nil {
 		status := apierror.Status(err)
-		refused := status >= 400 && status < 500
+		refused := status >= 400 && status < 500 && !errors.Is(err, start.ErrUnanswered)
 		notAsked := ctx.Err() != nil && errors.Is(err, context.Cause(ctx))
 		if refused || notAsked {
 			file.forget()
@@ -105,6 +108,24 @@ func (b *Bridge) start(ctx context.Context, o BuildOptions) (build.Build, stateF
 		b.say.Warn("`codebuild-bridge stop` has to look for this build: %v", err)
 	}
 	return started, file, nil
+}
+
+// unanswered looks for the build of a start that was not answered. It may run
+// with nobody knowing of it, and a job that is tried again would start another.
+func (b *Bridge) unanswered(ctx context.Context, state State, err error) (build.Build, error) {
+	look, cancel := context.WithTimeout(context.WithoutCancel(ctx), stopLimit)
+	defer cancel()
+	id, failed := findBuild(look, b.cfg, state)
+	if failed != nil {
+		return build.Build{}, &ExitError{report.ExitLost, fmt.Errorf("%w; %w; `codebuild-bridge stop` in after_script looks again", err, failed)}
+	}
+	if id == "" {
+		if cause := context.Cause(ctx); cause != nil {
+			err = fmt.Errorf("%w; %w", err, cause)
+		}
+		return build.Build{}, err
+	}
+	return build.Build{ID: id, Project: state.Project}, nil
 }
 
 // finish follows a build that was started, and stops it if we have to end

@@ -68,7 +68,10 @@ func usage(err error) error { return &ExitError{report.ExitUsage, err} }
 // notBegun classifies an error from before a build was started.
 func notBegun(err error) error {
 	var call *smithy.OperationError
+	var exit *ExitError
 	switch {
+	case errors.As(err, &exit):
+		return exit
 	case errors.Is(err, ErrDeadline):
 		return &ExitError{report.ExitTimedOut, err}
 	case errors.Is(err, ErrStop), errors.Is(err, context.Canceled):

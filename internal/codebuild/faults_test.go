@@ -1,10 +1,13 @@
 package codebuild_test
 
 import (
+	"fmt"
+	"path/filepath"
 	"strings"
 	"testing"
 	"time"
 
+	"github.com/fargate-driver/fargate-driver/internal/codebuild"
 	"github.com/fargate-driver/fargate-driver/internal/localaws"
 )
 
@@ -63,6 +66,33 @@ func TestUnansweredStart(t *testing.T) {
 	w.want(0, "SUCCEEDED")
 	if n := len(w.aws.Builds()); n != 1 {
 		t.Errorf("got %d builds, want 1", n)
+	}
+}
+
+// A start that was carried out and not answered, and is then refused: what is
+// refused is only the repetition.
+func TestUnansweredStartThatIsThenRefused(t *testing.T) {
+	t.Parallel()
+	for _, lost := range []bool{false, true} {
+		t.Run(fmt.Sprint("lost ", lost), func(t *testing.T) {
+			t.Parallel()
+			w := newWorld(t, "buildspec.yml", commands("sleep 1"))
+			w.options.StateDir = filepath.Join(t.TempDir(), "state")
+			w.aws.Fault(localaws.Fault{Operation: "StartBuild", Kind: localaws.Unanswered})
+			w.aws.Fault(localaws.Fault{Operation: "StartBuild", Count: -1, Kind: localaws.Refused, Code: "AccessDeniedException"})
+			if !lost {
+				w.want(0, "SUCCEEDED")
+			} else {
+				w.aws.Fault(localaws.Fault{Operation: "ListBuildsForProject", Count: -1, Kind: localaws.Refused, Code: "AccessDeniedException"})
+				w.want(7, "codebuild:ListBuildsForProject", "codebuild-bridge stop")
+				if left, err := codebuild.Saved(w.options.StateDir); len(left) != 1 || err != nil {
+					t.Errorf("got %v %v, want what stop needs to find the build", left, err)
+				}
+			}
+			if n := len(w.aws.Builds()); n != 1 {
+				t.Errorf("got %d builds, want 1", n)
+			}
+		})
 	}
 }
 

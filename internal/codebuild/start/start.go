@@ -11,6 +11,8 @@ import (
 	"fmt"
 	"io"
 	mathrand "math/rand/v2"
+	"net"
+	"slices"
 	"strings"
 	"time"
 
@@ -126,19 +128,39 @@ func (r Request) input() (*codebuild.StartBuildInput, error) {
 		in.DebugSessionEnabled = aws.Bool(true)
 	}
 	if r.OverrideJSON != "" {
+		// Decoded into what is there, an element would inherit what it does not say.
+		ours := in.EnvironmentVariablesOverride
+		in.EnvironmentVariablesOverride = nil
 		d := json.NewDecoder(strings.NewReader(r.OverrideJSON))
 		d.DisallowUnknownFields()
-		if err := d.Decode(in); err != nil {
+		err := d.Decode(in)
+		if err != nil {
 			return nil, fmt.Errorf("reading --override-json: %w; it takes the members of StartBuild, as {\"imageOverride\": \"...\"}", err)
 		}
 		if _, err := d.Token(); err != io.EOF {
 			return nil, errors.New("reading --override-json: there is more after the object")
+		}
+		if in.EnvironmentVariablesOverride, err = merged(ours, in.EnvironmentVariablesOverride); err != nil {
+			return nil, err
 		}
 	}
 	if in.IdempotencyToken == nil {
 		in.IdempotencyToken = aws.String(token())
 	}
 	return in, nil
+}
+
+// merged are our variables and those of --override-json, which win. Ours must
+// not get lost: by one of them a build is found whose start was not answered.
+func merged(ours, theirs []types.EnvironmentVariable) ([]types.EnvironmentVariable, error) {
+	for _, v := range theirs {
+		name := aws.ToString(v.Name)
+		if name == "" || v.Value == nil {
+			return nil, errors.New(`reading --override-json: a variable needs a name and a value, as {"name": "N", "value": "V"}`)
+		}
+		ours = slices.DeleteFunc(ours, func(o types.EnvironmentVariable) bool { return aws.ToString(o.Name) == name })
+	}
+	return append(ours, theirs...), nil
 }
 
 // Check tells what is wrong with a request without sending it.
@@ -185,8 +207,15 @@ type Starter struct {
 
 // New returns a Starter that tells the job log what it waits for.
 func New(cfg aws.Config, say *joblog.Log) *Starter {
-	return &Starter{client: codebuild.NewFromConfig(cfg), say: say, cfg: cfg, Pause: 5 * time.Second}
+	// We repeat the call ourselves: the SDK would tell only how the last attempt
+	// went, and an earlier one that was never answered may have been carried out.
+	client := codebuild.NewFromConfig(cfg, func(o *codebuild.Options) { o.RetryMaxAttempts = 1 })
+	return &Starter{client: client, say: say, cfg: cfg, Pause: 5 * time.Second}
 }
+
+// ErrUnanswered means that a build may have been started all the same: a call
+// was made and not answered.
+var ErrUnanswered = errors.New("it is not known whether it was started")
 
 const (
 	// callLimit bounds one attempt: StartBuild answers within a second or two.
@@ -240,11 +269,15 @@ func (s *Starter) start(ctx context.Context, in *codebuild.StartBuildInput) (bui
 	if ctx.Err() != nil {
 		return build.Build{}, fmt.Errorf("starting a build of project %s: %w", aws.ToString(in.ProjectName), context.Cause(ctx))
 	}
-	first := time.Now()
+	first, unanswered, corrected := time.Now(), false, false
+	unsure := func(err error) error {
+		if unanswered {
+			return fmt.Errorf("%w; %w", err, ErrUnanswered)
+		}
+		return err
+	}
 	for {
-		call, cancel := context.WithTimeout(context.WithoutCancel(ctx), callLimit)
-		out, err := s.client.StartBuild(call, in)
-		cancel()
+		out, err := s.call(ctx, in)
 		if err == nil {
 			return build.From(out.Build), nil
 		}
@@ -256,7 +289,8 @@ func (s *Starter) start(ctx context.Context, in *codebuild.StartBuildInput) (bui
 		// open, and only the same call with the same token can tell.
 		status := apierror.Status(err)
 		refused := status >= 400 && status < 500
-		if refused && ctx.Err() != nil {
+		unanswered = unanswered || (!refused && !neverSent(err))
+		if refused && ctx.Err() != nil && !unanswered {
 			return build.Build{}, fmt.Errorf("starting a build of project %s: %w", aws.ToString(in.ProjectName), context.Cause(ctx))
 		}
 		limit := unansweredLimit
@@ -264,14 +298,40 @@ func (s *Starter) start(ctx context.Context, in *codebuild.StartBuildInput) (bui
 			limit = stoppingLimit
 		}
 		again := kind == apierror.Lost || kind == apierror.Throttled || kind == apierror.Expired
+		if !again && !corrected && strings.Contains(err.Error(), "InvalidSignatureException") {
+			// Our clock is wrong; from the answer the client has learnt by how much.
+			again, corrected = true, true
+		}
 		if !again || time.Since(first) > limit {
-			return build.Build{}, explain(aws.ToString(in.ProjectName), in, err)
+			return build.Build{}, unsure(explain(aws.ToString(in.ProjectName), in, err))
 		}
 		select {
 		case <-time.After(time.Second + mathrand.N(time.Second)):
 		case <-done(ctx):
 		}
 	}
+}
+
+// call makes the call once. It goes on for a while after ctx has ended, since
+// only its answer has the id of the build that is then to be stopped.
+func (s *Starter) call(ctx context.Context, in *codebuild.StartBuildInput) (*codebuild.StartBuildOutput, error) {
+	call, cancel := context.WithTimeout(context.WithoutCancel(ctx), callLimit)
+	defer cancel()
+	stopping := context.AfterFunc(ctx, func() {
+		select {
+		case <-time.After(stoppingLimit):
+			cancel()
+		case <-call.Done():
+		}
+	})
+	defer stopping()
+	return s.client.StartBuild(call, in)
+}
+
+// neverSent tells whether a call cannot have reached AWS.
+func neverSent(err error) bool {
+	var network *net.OpError
+	return errors.As(err, &network) && network.Op == "dial"
 }
 
 // done is closed when ctx ends, or nil if it has: then a pause is a pause.

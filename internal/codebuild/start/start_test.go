@@ -122,10 +122,31 @@ func TestOverrides(t *testing.T) {
 	if *in.GitCloneDepthOverride != 1 || in.ComputeTypeOverride != "BUILD_GENERAL1_SMALL" || in.CacheOverride.Type != types.CacheTypeNoCache {
 		t.Errorf("the JSON does not come last: %+v", in)
 	}
-	for _, bad := range []string{`{"noSuchOverride": 1}`, `{`, `[]`, `{} {}`} {
+	for _, bad := range []string{`{"noSuchOverride": 1}`, `{`, `[]`, `{} {}`, `{"environmentVariablesOverride": [{"name": "A"}]}`} {
 		if err := (Request{Project: "p", OverrideJSON: bad}).Check(); err == nil || !strings.Contains(err.Error(), "--override-json") {
 			t.Errorf("%s: got %v", bad, err)
 		}
+	}
+}
+
+// Variables of the JSON join ours and win over them; none inherits the type of
+// one whose place it takes.
+func TestOverriddenVariables(t *testing.T) {
+	t.Parallel()
+	in, err := Request{
+		Project:      "p",
+		Environment:  []Variable{{"A", "param", Parameter}, {"B", "ours", Plain}, {"BRIDGE_TOKEN", "t", Plain}},
+		OverrideJSON: `{"environmentVariablesOverride": [{"name": "B", "value": "theirs"}, {"name": "C", "value": "c"}]}`,
+	}.input()
+	if err != nil {
+		t.Fatal(err)
+	}
+	var got []string
+	for _, v := range in.EnvironmentVariablesOverride {
+		got = append(got, *v.Name+"="+*v.Value+" "+string(v.Type))
+	}
+	if want := []string{"A=param PARAMETER_STORE", "BRIDGE_TOKEN=t PLAINTEXT", "B=theirs ", "C=c "}; !slices.Equal(got, want) {
+		t.Errorf("got %q, want %q", got, want)
 	}
 }
 
