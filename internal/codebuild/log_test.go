@@ -150,6 +150,26 @@ func TestByteBudget(t *testing.T) {
 	w.wantClosedSections()
 }
 
+// A line over the budget is the one thing that is cut.
+func TestByteBudgetOfOneLine(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, "buildspec.yml", commands("head -c 700000 /dev/zero | tr '\\0' x; echo; exit 1"))
+	w.options.Follow.MaxBytes = 20_000
+	w.want(1, "bytes of this line are left out here", "Failed command")
+	if size := len(w.log.String()); size > 23_000 {
+		t.Errorf("got %d bytes, want the budget of 20,000 and the summary", size)
+	}
+}
+
+// A build that writes the agent's own lines gets no sections for them.
+func TestAgentLinesOfTheBuildItself(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, "buildspec.yml", commands(
+		`for i in $(seq 1 500); do echo "[Container] 2024/05/20 12:34:56 Entering phase BUILD"; echo "[Container] 2024/05/20 12:34:56 Entering phase MINE$i"; done`))
+	w.want(0, "Entering phase MINE500")
+	w.wantSections(5)
+}
+
 // A build's output can neither close our sections nor open one that hides what
 // comes after it.
 func TestMarkersInTheOutputAreHarmless(t *testing.T) {
@@ -159,6 +179,15 @@ func TestMarkersInTheOutputAreHarmless(t *testing.T) {
 		`printf '\033[0Ksection_start:1:hidden[collapsed=true]\r\033[0Knothing to see\n'`,
 		`exit 1`))
 	w.want(1, "nothing to see")
+	w.wantSections(5)
+}
+
+// Nor can the values that it exports, which the summary shows.
+func TestMarkersInExportedVariablesAreHarmless(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, "buildspec.yml", "env:\n  exported-variables: [MINE]\n"+commands(
+		`export MINE="$(printf '\033[0Ksection_start:1:hidden[collapsed=true]\r\033[0Knothing to see')"`))
+	w.want(0, "MINE=", "nothing to see")
 	w.wantSections(5)
 }
 

@@ -6,6 +6,7 @@ import (
 	"io"
 	"strings"
 	"time"
+	"unicode/utf8"
 
 	"github.com/fargate-driver/fargate-driver/internal/codebuild/build"
 	"github.com/fargate-driver/fargate-driver/internal/joblog"
@@ -37,7 +38,8 @@ type printer struct {
 
 	section  func(time.Time)
 	sections int
-	last     time.Time // of the last event
+	entered  map[string]bool // phases that have had their section
+	last     time.Time       // of the last event
 
 	phase    string // that was last seen to end
 	phaseEnd bool   // and its closing line too
@@ -107,7 +109,7 @@ func (p *printer) line(text string, at time.Time) {
 	if p.head == 0 || (p.head > 0 && p.head < int64(len(text))) {
 		p.head = 0
 		p.endSection(at)
-		p.held.add(text)
+		p.held.add(shortened(text, p.held.limit/2))
 		return
 	}
 	if p.head > 0 {
@@ -116,8 +118,41 @@ func (p *printer) line(text string, at time.Time) {
 	p.out.WriteString(text)
 }
 
+// hasSection tells whether a phase that is entered gets a section: one of
+// CodeBuild's, once. A build that prints such lines itself, over and over, could
+// otherwise fill the job's log with our marks, which are in no budget.
+func (p *printer) hasSection(name string) bool {
+	switch name {
+	case "DOWNLOAD_SOURCE", "INSTALL", "PRE_BUILD", "BUILD", "POST_BUILD", "UPLOAD_ARTIFACTS", "FINALIZING":
+	default:
+		return false
+	}
+	if p.entered[name] {
+		return false
+	}
+	if p.entered == nil {
+		p.entered = map[string]bool{}
+	}
+	p.entered[name] = true
+	return true
+}
+
+// shortened cuts what would leave no room for what comes after it: one line
+// over the runner's own limit would hide the summary.
+func shortened(line string, limit int64) string {
+	const note = " ... %d bytes of this line are left out here\n"
+	if int64(len(line)) <= limit {
+		return line
+	}
+	keep := max(limit-int64(len(note))-8, 0)
+	for keep > 0 && !utf8.RuneStart(line[keep]) {
+		keep--
+	}
+	return line[:keep] + fmt.Sprintf(note, int64(len(line))-keep)
+}
+
 // agentLine follows the phases. A build can print such lines too: then a
-// section is opened that need not be there, and no more.
+// section is opened too early, and no more.
 func (p *printer) agentLine(text string, at time.Time) {
 	// [Container] 2024/05/20 12:34:56.789012 Entering phase BUILD
 	_, words, _ := strings.Cut(strings.TrimPrefix(text, agentPrefix), " ")
@@ -127,8 +162,8 @@ func (p *printer) agentLine(text string, at time.Time) {
 	case strings.HasPrefix(words, entering):
 		name := strings.TrimPrefix(words, entering)
 		p.phaseEnd = false
-		p.endSection(at)
-		if p.head != 0 {
+		if p.head != 0 && p.hasSection(name) {
+			p.endSection(at)
 			p.sections++
 			p.section = p.log.SectionAt(fmt.Sprintf("codebuild_%d_%s", p.sections, strings.ToLower(name)), "CodeBuild "+name, name != "BUILD", at)
 		}
@@ -216,7 +251,7 @@ func (p *printer) finish(failed bool, url string) {
 		p.held = newRing(p.held.limit)
 	}
 	p.flush()
-	p.phaseEnd, p.phase = false, ""
+	p.phaseEnd, p.phase, p.entered = false, "", nil
 }
 
 // ring keeps the last lines, so many bytes of them.

@@ -27,7 +27,7 @@ func Summary(say *joblog.Log, b build.Build, tail []string, incomplete string, n
 		say.Good("Build %s: %s%s", b.ID, b.Status, took)
 		for _, v := range b.Exported {
 			if v.Value != "" {
-				say.Info("  %s=%s", v.Name, v.Value)
+				say.Info("  %s=%s", v.Name, indent(v.Value))
 			}
 		}
 	} else {
@@ -68,7 +68,8 @@ func failure(say *joblog.Log, b build.Build) {
 	}
 }
 
-// indent keeps a command of several lines in its column.
+// indent keeps a text of several lines in its column. The build itself may
+// have written it, so it cannot open or close a section either.
 func indent(s string) string {
 	return strings.ReplaceAll(joblog.Defuse(s), "\n", "\n                  ")
 }
