@@ -37,7 +37,7 @@ func quick() follow.Pace {
 	return follow.Pace{
 		BuildMin: 20 * time.Millisecond, BuildMax: 60 * time.Millisecond,
 		LogMin: 20 * time.Millisecond, LogMax: 60 * time.Millisecond,
-		Grace: 400 * time.Millisecond, Settle: 200 * time.Millisecond,
+		Grace: 400 * time.Millisecond, Late: 2 * time.Second, Settle: 200 * time.Millisecond,
 		GiveUp: 20 * time.Second, Lost: 20 * time.Second, Heartbeat: time.Minute,
 	}
 }

@@ -154,6 +154,16 @@ func TestAutoRetries(t *testing.T) {
 			t.Errorf("got %d builds, want 1", n)
 		}
 	})
+	t.Run("begun late", func(t *testing.T) {
+		t.Parallel()
+		w := newWorld(t, "buildspec.yml", commands("exit 1"))
+		w.aws.PlanBuilds(localaws.BuildPlan{LateRetry: 200 * time.Millisecond})
+		w.options.Request.AutoRetries = 1
+		w.want(1, "builds it again")
+		if n := strings.Count(w.log.String(), "Running command exit 1"); n != 2 {
+			t.Errorf("got %d logs, want 2", n)
+		}
+	})
 	t.Run("followed", func(t *testing.T) {
 		t.Parallel()
 		w := newWorld(t, "buildspec.yml", commands("exit 1"))

@@ -45,6 +45,7 @@ func TestEveryLineOnce(t *testing.T) {
 		{name: "several pages", lines: 25_000},
 		{name: "short and empty pages", lines: 60, pages: localaws.LogPages{Events: 9, Empty: true}},
 		{name: "late events", lines: 50, plan: localaws.BuildPlan{LateLog: 150 * time.Millisecond}},
+		{name: "events later than the grace", lines: 50, plan: localaws.BuildPlan{LateLog: time.Second}},
 		{name: "late stream", lines: 50, plan: localaws.BuildPlan{LateStream: 300 * time.Millisecond}},
 		{name: "finalizing", lines: 50, plan: localaws.BuildPlan{Finalize: 300 * time.Millisecond}},
 	}
@@ -81,6 +82,19 @@ func TestLinesOfAFailedBuildThatComeLate(t *testing.T) {
 	w.aws.PlanBuilds(localaws.BuildPlan{LateLog: 250 * time.Millisecond})
 	w.want(1, "exit status 3")
 	w.wantNumbers(40)
+}
+
+// A build that never stops writing is looked at all the same, and its log is
+// not asked for with every line.
+func TestLogThatNeverPauses(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, "buildspec.yml", commands("for i in $(seq 1 150); do echo line $i; sleep 0.01; done"))
+	w.options.Follow.Pace.LogMin, w.options.Follow.Pace.LogMax = 100*time.Millisecond, 100*time.Millisecond
+	w.want(0)
+	w.wantNumbers(150)
+	if n := len(w.aws.Calls("GetLogEvents")); n > 60 {
+		t.Errorf("asked %d times for 150 lines in 1.5 s, want about one call in 100 ms", n)
+	}
 }
 
 func TestLogThatCannotBeHad(t *testing.T) {

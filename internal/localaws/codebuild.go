@@ -40,6 +40,9 @@ type BuildPlan struct {
 	LateLog time.Duration `json:"lateLog,omitempty"`
 	// NoLogGroup has the build write no log though it names one.
 	NoLogGroup bool `json:"noLogGroup,omitempty"`
+	// LateRetry is how long after a failed build's end CodeBuild's own retry of
+	// it begins.
+	LateRetry time.Duration `json:"lateRetry,omitempty"`
 	// Fault ends builds with FAULT in this phase, as an error of AWS's own.
 	Fault string `json:"fault,omitempty"`
 	// PullFailure ends builds in PROVISIONING: the build image cannot be had.

@@ -285,13 +285,22 @@ func (b *build) finish(status string, spec *buildspec) {
 		b.CurrentPhase = "COMPLETED"
 		b.Phases = append(b.Phases, &buildPhase{Type: "COMPLETED", Start: unixSeconds(time.Now())})
 		b.BuildComplete = true
-		if status == "FAILED" && b.retriesLeft > 0 {
-			next := b.cb.newBuild(b.project, b.input)
-			next.retriesLeft = b.retriesLeft - 1
-			next.AutoRetryConfig = &autoRetry{Limit: b.AutoRetryConfig.Limit, Number: b.AutoRetryConfig.Number + 1, Previous: b.ARN}
-			b.AutoRetryConfig.Next = next.ARN
+		switch {
+		case status != "FAILED" || b.retriesLeft == 0:
+		case b.plan.LateRetry > 0:
+			time.AfterFunc(b.plan.LateRetry, func() { b.change(b.retry) })
+		default:
+			b.retry()
 		}
 	})
+}
+
+// retry begins the next build in place of this one.
+func (b *build) retry() {
+	next := b.cb.newBuild(b.project, b.input)
+	next.retriesLeft = b.retriesLeft - 1
+	next.AutoRetryConfig = &autoRetry{Limit: b.AutoRetryConfig.Limit, Number: b.AutoRetryConfig.Number + 1, Previous: b.ARN}
+	b.AutoRetryConfig.Next = next.ARN
 }
 
 // logf writes an event of the build's log.

@@ -37,9 +37,11 @@ type Build struct {
 	Phases   []Phase
 	Log      Log
 	Exported []Variable // the buildspec's exported-variables, final at the end
-	// Next is the ARN of the build that CodeBuild has started in place of this
+	// Next is the id of the build that CodeBuild has started in place of this
 	// failed one.
 	Next string
+	// RetriesLeft tells that CodeBuild would build again if this build failed.
+	RetriesLeft bool
 	// DebugSession is what to give `aws ssm start-session --target`, if a debug
 	// session was asked for.
 	DebugSession string
@@ -104,12 +106,21 @@ func From(b *types.Build) Build {
 		out.Exported = append(out.Exported, Variable{aws.ToString(v.Name), aws.ToString(v.Value)})
 	}
 	if r := b.AutoRetryConfig; r != nil {
-		out.Next = aws.ToString(r.NextAutoRetry)
+		out.Next = idOf(aws.ToString(r.NextAutoRetry))
+		out.RetriesLeft = aws.ToInt32(r.AutoRetryLimit) > aws.ToInt32(r.AutoRetryNumber)
 	}
 	if d := b.DebugSession; d != nil && aws.ToBool(d.SessionEnabled) {
 		out.DebugSession = aws.ToString(d.SessionTarget)
 	}
 	return out
+}
+
+// idOf is the id in a build's ARN, which is what StopBuild takes.
+func idOf(arn string) string {
+	if _, id, ok := strings.Cut(arn, ":build/"); ok {
+		return id
+	}
+	return arn
 }
 
 func known(s *string) string {

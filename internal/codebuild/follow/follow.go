@@ -97,7 +97,7 @@ func (f *Follower) Follow(ctx context.Context, id string) (Result, error) {
 			}
 		}
 		if now := time.Now(); f.wantsLog() && !now.Before(logAt) {
-			n, err := f.drain(ctx)
+			n, more, err := f.drain(ctx, buildAt)
 			if err != nil {
 				return f.result(), err
 			}
@@ -118,9 +118,18 @@ func (f *Follower) Follow(ctx context.Context, id string) (Result, error) {
 				logWait = slower(logWait, f.pace.LogMax)
 			}
 			logAt = time.Now().Add(jitter(logWait))
+			if more {
+				logAt = time.Time{}
+			}
 		}
 		f.heartbeat()
 		if f.complete(time.Now()) {
+			if f.awaitsRetry() {
+				if err := f.lookAgain(ctx); err != nil {
+					return f.result(), err
+				}
+				continue
+			}
 			if retried := f.build.Next; retried != "" && f.build.Status != build.Succeeded {
 				f.print.finish(true, f.build.Log.URL)
 				f.say.Warn("The build ended as %s, and CodeBuild builds it again: %s", f.build.Status, retried)
@@ -149,6 +158,30 @@ func (f *Follower) begin(id string) {
 	f.seen, f.ended, f.printed = time.Now(), time.Time{}, 0
 	f.stream, f.hurried = stream{}, false
 	f.lastSpoke = time.Now()
+}
+
+// awaitsRetry tells whether CodeBuild may be about to build again. That the
+// next build exists may be seen some seconds after the failure of this one.
+func (f *Follower) awaitsRetry() bool {
+	switch f.build.Status {
+	case build.Succeeded, build.Stopped:
+		return false
+	}
+	return f.build.RetriesLeft && f.build.Next == "" && time.Since(f.ended) < f.pace.Grace
+}
+
+// lookAgain looks at a build that has ended, after a pause. What it cannot
+// learn is no failure: the end itself is known.
+func (f *Follower) lookAgain(ctx context.Context) error {
+	select {
+	case <-ctx.Done():
+		return context.Cause(ctx)
+	case <-time.After(jitter(f.pace.BuildMin)):
+	}
+	if _, err := f.look(ctx); err != nil && ctx.Err() != nil {
+		return err
+	}
+	return nil
 }
 
 // rest waits until something is to be asked again.
@@ -253,10 +286,32 @@ func (f *Follower) complete(now time.Time) bool {
 	case likely:
 		return quiet >= f.pace.Settle
 	}
-	if quiet >= f.pace.Grace && f.stream.missing {
+	switch {
+	case quiet < f.pace.Grace:
+		return false
+	case f.stream.missing:
 		f.stream.giveUp("the log stream " + f.build.Log.Group + " " + f.build.Log.Stream + " does not exist")
+	case f.ranToItsEnd() && quiet < f.pace.Late:
+		return false
+	case f.ranToItsEnd():
+		f.stream.reason = "its last lines did not come within " + joblog.Duration(f.pace.Late)
 	}
-	return quiet >= f.pace.Grace
+	return true
+}
+
+// ranToItsEnd tells whether the log must have an end: a build that was stopped,
+// timed out or broke has none.
+func (f *Follower) ranToItsEnd() bool {
+	if f.build.Status != build.Succeeded && f.build.Status != build.Failed {
+		return false
+	}
+	for _, p := range f.build.Phases {
+		switch p.Name {
+		case "INSTALL", "PRE_BUILD", "BUILD", "POST_BUILD":
+			return true
+		}
+	}
+	return false
 }
 
 func later(a, b time.Time) time.Time {

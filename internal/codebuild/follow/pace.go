@@ -38,6 +38,10 @@ type Pace struct {
 	// complete where its last line cannot be told: 10 s. CloudWatch shows an
 	// event some seconds after it was written.
 	Grace time.Duration
+	// Late is the same where the log is known to lack its end, 30 s: a build that
+	// has run to its end says so in its last lines. Reserved fleets deliver the
+	// log in bursts.
+	Late time.Duration
 	// Settle is the same where the last phase was seen to end: 3 s.
 	Settle time.Duration
 	// GiveUp is how long after the build's end a log that does not answer is
@@ -56,7 +60,7 @@ func (p Pace) withDefaults() Pace {
 	}{
 		{&p.BuildMin, 3 * time.Second}, {&p.BuildMax, 10 * time.Second},
 		{&p.LogMin, 1500 * time.Millisecond}, {&p.LogMax, 8 * time.Second},
-		{&p.Grace, 10 * time.Second}, {&p.Settle, 3 * time.Second},
+		{&p.Grace, 10 * time.Second}, {&p.Late, 30 * time.Second}, {&p.Settle, 3 * time.Second},
 		{&p.GiveUp, time.Minute}, {&p.Lost, 10 * time.Minute}, {&p.Heartbeat, time.Minute},
 	} {
 		if *d.field == 0 {
@@ -73,6 +77,10 @@ const (
 	callsPerSecond = 4
 	callsBurst     = 20
 )
+
+// trickle is how many events of a page are too few to ask for the next page at
+// once: a build that writes a line now and then would else be asked for each.
+const trickle = 100
 
 // attempts of one call: we ask again anyway, and while one call is being
 // repeated for a minute the other is not made at all.

@@ -29,12 +29,13 @@ func (s *stream) giveUp(reason string) {
 
 // drain reads what there is, page after page. A page may be short or empty
 // with more to come; the end is reached when CloudWatch gives the token back
-// that it was asked with. It returns the number of events.
-func (f *Follower) drain(ctx context.Context) (int, error) {
-	total := 0
+// that it was asked with. While the build runs that may never be, so it also
+// returns when the build is due to be looked at, and after a page with little.
+// It returns the number of events, and whether to go on at once.
+func (f *Follower) drain(ctx context.Context, due time.Time) (total int, more bool, err error) {
 	for {
 		if err := f.limiter.Wait(ctx); err != nil {
-			return total, context.Cause(ctx)
+			return total, false, context.Cause(ctx)
 		}
 		asked := time.Now()
 		out, err := f.logs.GetLogEvents(ctx, &cloudwatchlogs.GetLogEventsInput{
@@ -44,7 +45,7 @@ func (f *Follower) drain(ctx context.Context) (int, error) {
 			NextToken:     f.stream.token,
 		})
 		if err != nil {
-			return total, f.logFailed(ctx, err, asked)
+			return total, false, f.logFailed(ctx, err, asked)
 		}
 		f.stream.missing, f.stream.throttled = false, false
 		for i := range out.Events {
@@ -59,7 +60,16 @@ func (f *Follower) drain(ctx context.Context) (int, error) {
 		f.stream.token = out.NextForwardToken
 		if same {
 			f.stream.caughtUp = asked
-			return total, nil
+			return total, false, nil
+		}
+		if !f.ended.IsZero() {
+			continue
+		}
+		if n := len(out.Events); n > 0 && n < trickle {
+			return total, false, nil
+		}
+		if time.Now().After(due) {
+			return total, true, nil
 		}
 	}
 }
