@@ -160,6 +160,9 @@ func (b *Bridge) finish(ctx context.Context, started build.Build, o BuildOptions
 	}
 	if result.Build.Complete {
 		forget()
+		if errors.Is(err, ErrDeadline) && result.Build.Status != build.Stopped {
+			code = report.ExitCode(result.Build.Status) // it was there before us
+		}
 	}
 	if result.Build.ARN == "" {
 		result.Build = started // never seen since it was started

@@ -8,8 +8,10 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/fargate-driver/fargate-driver/internal/codebuild"
+	"github.com/fargate-driver/fargate-driver/internal/codebuild/start"
 	"github.com/fargate-driver/fargate-driver/internal/localaws"
 )
 
@@ -192,6 +194,70 @@ func (w *world) intent(token string) (dir string) {
 	return dir
 }
 
+// old is an intent from a while ago: what came of it has long been listed.
+func (w *world) old(token string) (dir string) {
+	w.t.Helper()
+	dir = w.intent(token)
+	then := time.Now().Add(-time.Hour)
+	if err := os.Chtimes(filepath.Join(dir, token+".json"), then, then); err != nil {
+		w.t.Fatal(err)
+	}
+	return dir
+}
+
+// The bridge is killed while its StartBuild is on its way: after_script may look
+// before the build is there.
+func TestStopFindsABuildThatIsStartedLate(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, "buildspec.yml", commands("sleep 60"))
+	w.options.StateDir = filepath.Join(t.TempDir(), "state")
+	hang := w.aws.Fault(localaws.Fault{Operation: "StartBuild", Kind: localaws.HangBefore})
+	ended := make(chan int, 1)
+	go func() { ended <- w.build(t.Context()) }()
+	<-hang.Reached()
+	go func() {
+		if w.aws.WaitCalls(t.Context(), "ListBuildsForProject", 1) == nil {
+			hang.Release()
+		}
+	}()
+	saved, err := codebuild.Saved(w.options.StateDir)
+	if err != nil || len(saved) != 1 {
+		t.Fatalf("got %v %v, want the intent", saved, err)
+	}
+	for _, s := range saved {
+		b := codebuild.New(w.cfg, codebuild.Options{Out: w.log, Plain: true})
+		if err := b.Stop(t.Context(), w.intent(s.Token)); err != nil {
+			t.Error(err)
+		}
+	}
+	if code := <-ended; code != 5 {
+		t.Errorf("got exit code %d, want 5", code)
+	}
+	w.noBuildGoesOn()
+}
+
+// Only the first build's id was saved when the bridge was killed; CodeBuild is
+// building again since.
+func TestStopOfABuildThatIsBuiltAgain(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, "buildspec.yml", commands(`[ -e "$MARK" ] && sleep 60; touch "$MARK"; exit 1`))
+	w.options.Request.AutoRetries = 1
+	w.options.Request.Environment = []start.Variable{{Name: "MARK", Value: filepath.Join(t.TempDir(), "mark"), Type: start.Plain}}
+	ended := make(chan int, 1)
+	go func() { ended <- w.build(t.Context()) }()
+	if err := w.aws.Wait(t.Context(), func() bool { return len(w.aws.Builds()) == 2 }); err != nil {
+		t.Fatal(err)
+	}
+	b := codebuild.New(w.cfg, codebuild.Options{Out: w.log, Plain: true})
+	if err := b.Stop(t.Context(), "", w.aws.Builds()[0].ID); err != nil {
+		t.Error(err)
+	}
+	if code := <-ended; code != 5 {
+		t.Errorf("got exit code %d, want 5", code)
+	}
+	w.noBuildGoesOn()
+}
+
 func TestStopFindsABuildWhoseStartWasNeverAnswered(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t, "buildspec.yml", commands("sleep 60"))
@@ -227,12 +293,12 @@ func TestStopOfABuildThatWasNotStarted(t *testing.T) {
 	w := newWorld(t, "buildspec.yml", commands("true"))
 	w.want(0) // another build of the project
 	b := codebuild.New(w.cfg, codebuild.Options{Out: w.log, Plain: true})
-	if err := b.Stop(t.Context(), w.intent("none")); err != nil {
+	if err := b.Stop(t.Context(), w.old("none")); err != nil {
 		t.Error(err)
 	}
 	w.wantLog("was about to be started, and was not")
 	w.aws.Fault(localaws.Fault{Operation: "ListBuildsForProject", Kind: localaws.Refused, Code: "AccessDeniedException"})
-	if code := w.code(b.Stop(t.Context(), w.intent("none"))); code != 7 {
+	if code := w.code(b.Stop(t.Context(), w.old("none"))); code != 7 {
 		t.Errorf("got exit code %d, want 7", code)
 	}
 	w.wantLog("codebuild:ListBuildsForProject")

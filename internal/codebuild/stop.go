@@ -122,7 +122,7 @@ func (b *Bridge) Stop(ctx context.Context, dir string, ids ...string) error {
 			cfg.Region = state.Region
 		}
 		if state.BuildID == "" {
-			id, err := findBuild(ctx, cfg, state)
+			id, err := findRecent(ctx, cfg, state, file)
 			if err != nil {
 				failed = errors.Join(failed, err)
 				continue
@@ -134,7 +134,7 @@ func (b *Bridge) Stop(ctx context.Context, dir string, ids ...string) error {
 			}
 			state.BuildID = id
 		}
-		out, err := stopBuild(ctx, cfg, state.BuildID)
+		out, err := stopLast(ctx, cfg, state.BuildID)
 		if err != nil {
 			failed = errors.Join(failed, err)
 			continue
@@ -154,6 +154,17 @@ func (b *Bridge) Stop(ctx context.Context, dir string, ids ...string) error {
 	return nil
 }
 
+// stopLast stops a build, or the one that CodeBuild has begun in its place.
+func stopLast(ctx context.Context, cfg aws.Config, id string) (build.Build, error) {
+	for {
+		out, err := stopBuild(ctx, cfg, id)
+		if err != nil || !out.Complete || out.Next == "" {
+			return out, err
+		}
+		id = out.Next
+	}
+}
+
 // stopLimit bounds the stopping of a build: after a SIGTERM there may be no
 // more than a task's stopTimeout, 30 s.
 const stopLimit = 10 * time.Second
@@ -163,15 +174,15 @@ const stopLimit = 10 * time.Second
 func (b *Bridge) stopBuild(ctx context.Context, id string) bool {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), stopLimit)
 	defer cancel()
-	out, err := stopBuild(ctx, b.cfg, id)
+	out, err := stopLast(ctx, b.cfg, id)
 	if err != nil {
 		b.say.Error("%v. It may go on; stop it with: codebuild-bridge stop %s", err, id)
 		return false
 	}
 	if out.Complete && out.Status != build.Stopped {
-		b.say.Warn("Build %s had already ended: %s", id, out.Status)
+		b.say.Warn("Build %s had already ended: %s", out.ID, out.Status)
 	} else {
-		b.say.Info("Build %s is stopped.", id)
+		b.say.Info("Build %s is stopped.", out.ID)
 	}
 	return true
 }
@@ -223,6 +234,30 @@ func findBuild(ctx context.Context, cfg aws.Config, s State) (id string, err err
 		return "", fmt.Errorf("looking for a build of project %s that may have been started: %w%s", s.Project, apierror.Plain(err), hint)
 	}
 	return "", nil
+}
+
+// A start that was on its way when the bridge was killed may be carried out, and
+// be listed, a moment later.
+const (
+	startsWithin = time.Minute
+	listedWithin = 10 * time.Second
+)
+
+// findRecent is findBuild for a state that was perhaps written just now.
+func findRecent(ctx context.Context, cfg aws.Config, s State, file string) (id string, err error) {
+	info, err := os.Stat(file)
+	fresh := err == nil && time.Since(info.ModTime()) < startsWithin
+	for limit := time.Now().Add(listedWithin); ; {
+		id, err = findBuild(ctx, cfg, s)
+		if id != "" || err != nil || !fresh || !time.Now().Before(limit) {
+			return id, err
+		}
+		select {
+		case <-ctx.Done():
+			return "", fmt.Errorf("looking for a build of project %s that may have been started: %w", s.Project, context.Cause(ctx))
+		case <-time.After(2 * time.Second):
+		}
+	}
 }
 
 func withToken(builds []types.Build, token string) string {
