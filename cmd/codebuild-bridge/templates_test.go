@@ -101,7 +101,9 @@ func TestDockerBuildTemplate(t *testing.T) {
 func TestDeployTemplate(t *testing.T) {
 	t.Parallel()
 	j := newJob(t, "appspec.yml", "version: 0.0\n", "notes.md", "")
-	j.env = append(j.env, "CI_COMMIT_SHA=abc123", "CI_PROJECT_PATH_SLUG=group-shop", envPrefix+"ARTIFACT_BUCKET=build-source")
+	j.env = append(j.env, "CI_COMMIT_SHA=abc123", "CI_PROJECT_PATH_SLUG=group-shop", envPrefix+"ARTIFACT_BUCKET=build-source",
+		// What a group says of the bucket for sources is not meant for this one.
+		envPrefix+"BUCKET_OWNER=999999999999", envPrefix+"COMPRESSION=0")
 	out := j.playTemplate("deploy", map[string]string{"application": "shop", "deployment-group": "prod", "exclude": "*.md"})
 	for _, want := range []string{"Artifact: 1 file,", "to s3://build-source/group-shop/abc123.zip", "Deployment d-000000001: Succeeded"} {
 		if !strings.Contains(out, want) {

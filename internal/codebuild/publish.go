@@ -113,7 +113,7 @@ func (b *Bridge) deployed(d publish.Deployment, err error) error {
 	}
 	b.say.Error("Deployment %s: %s", d.ID, d.Status)
 	if d.Message != "" {
-		b.say.Error("  Message: %s: %s", d.Code, d.Message)
+		b.say.Error("  Message: %s: %s", d.Code, joblog.Defuse(d.Message))
 	}
 	if d.RollbackBy != "" {
 		b.say.Error("  Rolled back by deployment %s.", d.RollbackBy)

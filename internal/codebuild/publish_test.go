@@ -96,9 +96,13 @@ func TestPublishFailures(t *testing.T) {
 			change: func(w *world, _ *codebuild.PublishOptions) {
 				w.aws.Fault(localaws.Fault{Service: "codedeploy", Count: -1, Kind: localaws.Refused, Code: "AccessDeniedException"})
 			}, words: []string{"codedeploy:ListDeployments", "--wait-role-arn"}},
-		{name: "may not look any more", plan: localaws.DeployPlan{Event: 10 * time.Millisecond}, code: 7,
+		{name: "may not see the steps", plan: localaws.DeployPlan{Event: 10 * time.Millisecond}, code: 0,
 			change: func(w *world, _ *codebuild.PublishOptions) {
 				w.aws.Fault(localaws.Fault{Operation: "BatchGetDeploymentTargets", Count: -1, Kind: localaws.Refused, Code: "AccessDeniedException"})
+			}, words: []string{"codedeploy:ListDeploymentTargets", "Succeeded"}},
+		{name: "may not look any more", plan: localaws.DeployPlan{Event: 10 * time.Millisecond}, code: 7,
+			change: func(w *world, _ *codebuild.PublishOptions) {
+				w.aws.Fault(localaws.Fault{Operation: "GetDeployment", Skip: 1, Count: -1, Kind: localaws.Refused, Code: "AccessDeniedException"})
 			}, words: []string{"contact with the deployment is lost"}},
 		{name: "throttled now and then", plan: localaws.DeployPlan{Event: 10 * time.Millisecond}, code: 0,
 			change: func(w *world, _ *codebuild.PublishOptions) {

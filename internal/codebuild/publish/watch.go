@@ -35,7 +35,8 @@ type Watcher struct {
 	// Lost bounds the time in which AWS may be out of reach; 0 means 10 minutes.
 	Lost time.Duration
 
-	told map[string]string // the status last told, by target and event
+	told  map[string]string // the status last told, by target and event
+	blind bool              // the steps cannot be looked at
 }
 
 // New returns a Watcher.
@@ -112,7 +113,7 @@ func (w *Watcher) Follow(ctx context.Context, a Artifact, before []string) (Depl
 		info, err := w.look(ctx, d.ID)
 		if err == nil {
 			answered, d = time.Now(), info
-			if err = w.targets(ctx, d.ID); err == nil && d.Ended() {
+			if err = w.steps(ctx, d.ID); err == nil && d.Ended() {
 				return d, nil
 			}
 		}
@@ -204,6 +205,21 @@ func (w *Watcher) look(ctx context.Context, id string) (Deployment, error) {
 		return Deployment{}, fmt.Errorf("deployment %s is told without content", id)
 	}
 	return from(out.DeploymentInfo), nil
+}
+
+// steps shows the steps on the targets as long as they may be looked at. The
+// deployment's own status decides, with or without them.
+func (w *Watcher) steps(ctx context.Context, id string) error {
+	if w.blind {
+		return nil
+	}
+	err := w.targets(ctx, id)
+	if err == nil || ctx.Err() != nil || apierror.Passing(err) {
+		return err
+	}
+	w.blind = true
+	w.say.Warn("The deployment's steps cannot be shown (%v); --wait needs codedeploy:ListDeploymentTargets and BatchGetDeploymentTargets on the deployment group.", apierror.Plain(err))
+	return nil
 }
 
 // targetsAtOnce is what BatchGetDeploymentTargets takes.
