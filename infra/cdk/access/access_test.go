@@ -82,6 +82,7 @@ func TestWhatRolesMayDo(t *testing.T) {
 		{"job", "codebuild:StartBuild", project, nil, true, "build an image"},
 		{"job", "codebuild:StartBuild", project, map[string]string{"codebuild:serviceRole": iam + "role/Admin"}, false, "build with another role"},
 		{"job", "codebuild:StartBuild", "arn:aws:codebuild:REGION:ACCOUNT:project/other", nil, false, "another project"},
+		{"job", "codebuild:ListBuildsForProject", project, nil, true, "find a build whose start a killed bridge never saw answered"},
 		{"job", "s3:PutObject", "arn:aws:s3:::SOURCE/jobs/1/x.zip", nil, true, "upload sources"},
 		{"job", "s3:PutObject", "arn:aws:s3:::SOURCE/elsewhere/x.zip", nil, false, "upload beside the prefix"},
 		{"job", "s3:ListBucket", "arn:aws:s3:::SOURCE", nil, true, "look for its sources"},

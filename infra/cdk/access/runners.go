@@ -83,7 +83,7 @@ func JobRole(s RunnersScope, builds bool) Role {
 			{Sid: "Source", Why: "codebuild-bridge uploads a build's sources, skips what is there, and takes back what it could not finish", Actions: []string{"s3:PutObject", "s3:GetObject", "s3:AbortMultipartUpload"}, Resources: under(s.SourceBucket, "jobs/*")},
 			{Sid: "SourceList", Why: "without it S3 answers 403 instead of 404 for sources that are not there yet, and a prefix as condition would not count for that", Actions: []string{"s3:ListBucket", "s3:GetBucketVersioning"}, Resources: []string{s.SourceBucket}},
 			{Sid: "Build", Why: "start a build of this project, but not with another role than its own", Actions: []string{"codebuild:StartBuild"}, Resources: []string{project}, Conditions: []Condition{{"Null", "codebuild:serviceRole", []string{"true"}}}},
-			{Sid: "Follow", Why: "wait for the build, and stop it when the job is cancelled", Actions: []string{"codebuild:BatchGetBuilds", "codebuild:StopBuild", "codebuild:BatchGetProjects"}, Resources: []string{project}},
+			{Sid: "Follow", Why: "wait for the build, and stop it when the job is cancelled, or was killed and its id is not known", Actions: []string{"codebuild:BatchGetBuilds", "codebuild:StopBuild", "codebuild:ListBuildsForProject", "codebuild:BatchGetProjects"}, Resources: []string{project}},
 			{Sid: "BuildLog", Why: "show the build's log in the job's", Actions: []string{"logs:GetLogEvents"}, Resources: []string{s.BuildsLogGroup + ":log-stream:*"}},
 		}
 		statements = append(statements, key(s.Place, s.Key, "the sources are encrypted with it", "s3")...)
