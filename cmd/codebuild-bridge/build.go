@@ -141,6 +141,13 @@ func (b *buildFlags) buildspec(cmd *cobra.Command) error {
 		b.docker.Dockerfile = file
 		o.Archive.Dockerfile = file
 		o.MustExist = append(o.MustExist, file)
+		for _, arg := range b.docker.BuildArgs {
+			name, value, given := strings.Cut(arg, "=")
+			if given && start.LooksSecret(name, value) && !b.variables.Allows(name) {
+				return fmt.Errorf("--build-arg %s looks like a secret: whoever may look at the build could read it, and it would stay in the image; "+
+					"pass it by --env %s=secret:ID and --build-secret id=%s,env=%s, or say --allow-secret-env %s", name, name, name, name, name)
+			}
+		}
 		o.Request.Buildspec, b.docker.NoCache = "", !b.cache
 		var err error
 		o.Request.BuildspecText, err = b.docker.Buildspec()

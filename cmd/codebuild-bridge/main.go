@@ -36,10 +36,11 @@ func main() {
 		// One is enough: stopping the build has a time limit of its own.
 		cancel(fmt.Errorf("%w by %s", codebuild.ErrStop, signalName(<-signals)))
 	}()
-	stdout := &output{file: os.Stdout, cancel: cancel}
+	stdout := &output{file: os.Stdout, cancel: cancel, done: ctx.Done()}
 	go stdout.watch()
+	stderr := &output{file: os.Stderr, cancel: func(error) {}, done: ctx.Done()}
 	env := environment{list: os.Environ(), initEnviron: "/proc/1/environ", terminal: term.IsTerminal(int(os.Stdout.Fd()))}
-	os.Exit(run(ctx, os.Args[1:], env, stdout, os.Stderr))
+	os.Exit(run(ctx, os.Args[1:], env, stdout, stderr))
 }
 
 func signalName(s os.Signal) string {

@@ -13,6 +13,8 @@ import (
 	"testing"
 	"time"
 
+	"golang.org/x/sys/unix"
+
 	"github.com/fargate-driver/fargate-driver/internal/localaws"
 )
 
@@ -160,6 +162,9 @@ func TestGreenAndRed(t *testing.T) {
 	if err := os.WriteFile(filepath.Join(j.dir, "Dockerfile"), []byte("FROM alpine\nRUN false\n"), 0o644); err != nil {
 		t.Fatal(err)
 	}
+	if out := j.run(2, append(args, "--build-arg", "NPM_TOKEN=x")...); !strings.Contains(out, "--build-secret") {
+		t.Errorf("a secret goes into the image:\n%s", out)
+	}
 	if out := j.run(1, args...); !strings.Contains(out, "Failed command: docker buildx build") {
 		t.Errorf("the summary does not name the failed command:\n%s", out)
 	}
@@ -203,6 +208,44 @@ func TestClosedStdoutStopsTheBuild(t *testing.T) {
 	w.Close()
 	j.running()
 	r.Close()
+	if got := p.code(t); got != 5 {
+		t.Errorf("got exit code %d, want 5", got)
+	}
+	j.wantStopped()
+}
+
+// A reader that does not read, as behind a stalled connection, does not keep a
+// signal from stopping the build.
+func TestStalledStdoutDoesNotKeepTheBuildRunning(t *testing.T) {
+	t.Parallel()
+	j := newJob(t, "buildspec.yml", strings.Replace(sleeper, "sleep", "seq 1 200000; sleep", 1))
+	r, w, err := os.Pipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer r.Close()
+	p := j.start(w, "build")
+	w.Close()
+	j.running()
+	full, err := unix.FcntlInt(r.Fd(), unix.F_GETPIPE_SZ, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	limit, look := time.After(30*time.Second), time.NewTicker(10*time.Millisecond)
+	defer look.Stop()
+	for held := 0; held < full-4096 && err == nil; { // a pipe takes whole pages
+		select {
+		case <-look.C:
+			held, err = unix.IoctlGetInt(int(r.Fd()), unix.TIOCINQ)
+		case <-limit:
+			t.Fatalf("the pipe holds %d of %d bytes", held, full)
+		}
+	}
+	if err := p.Process.Signal(syscall.SIGTERM); err != nil {
+		t.Fatal(err)
+	}
+	// The first cure of a test that hangs: p.code waits for the end.
+	defer time.AfterFunc(time.Minute, func() { p.Process.Kill() }).Stop()
 	if got := p.code(t); got != 5 {
 		t.Errorf("got exit code %d, want 5", got)
 	}

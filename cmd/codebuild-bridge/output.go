@@ -1,10 +1,13 @@
 package main
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
 	"os"
+	"sync"
+	"time"
 
 	"golang.org/x/sys/unix"
 
@@ -16,14 +19,46 @@ import (
 type output struct {
 	file   *os.File
 	cancel context.CancelCauseFunc
+	done   <-chan struct{} // closed when we are told to stop
+
+	mu    sync.Mutex
+	stuck bool
 }
 
+// stuckLimit is how long a reader that does not read may keep us from stopping
+// the build.
+const stuckLimit = 2 * time.Second
+
+var errStuck = errors.New("nobody reads the output")
+
+// Write waits for the reader as long as it takes, until we are told to stop.
 func (o *output) Write(p []byte) (int, error) {
-	n, err := o.file.Write(p)
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	if o.stuck {
+		return 0, errStuck
+	}
+	written := make(chan error, 1)
+	text := bytes.Clone(p) // a write that is given up may still read it
+	go func() {
+		_, err := o.file.Write(text)
+		written <- err
+	}()
+	var err error
+	select {
+	case err = <-written:
+	case <-o.done:
+		select {
+		case err = <-written:
+		case <-time.After(stuckLimit):
+			o.stuck, err = true, errStuck
+		}
+	}
 	if err != nil {
 		o.closed()
+		return 0, err
 	}
-	return n, err
+	return len(p), nil
 }
 
 func (o *output) closed() {

@@ -62,8 +62,15 @@ type EnvironmentOptions struct {
 
 var (
 	variableName = regexp.MustCompile(`^[A-Za-z_][A-Za-z0-9_]*$`)
-	secretName   = regexp.MustCompile(`(?i)(TOKEN|PASSWORD|PASSWD|PASSPHRASE|SECRET|CREDENTIAL|PRIVATE|API_?KEY|_KEY$|^KEY$|AUTH$|JWT)`)
+	secretName   = regexp.MustCompile(`(?i)(TOKEN|PASSWORD|PASSWD|PASSPHRASE|SECRET|CREDENTIAL|PRIVATE|API_?KEY|_KEY$|^KEY$|AUTH(_CONFIG)?$|_PASS$|_PWD$|NETRC|NPMRC|JWT)`)
+	// A password in a URL, a private key, tokens of GitLab and GitHub, a key of AWS.
+	secretValue = regexp.MustCompile(`://[^/?#\s:@]*:[^/?#\s@]+@|-----BEGIN [A-Z ]*PRIVATE KEY|\bgl[a-z]{1,5}-[A-Za-z0-9_-]{20}|\bgh[a-z]_[A-Za-z0-9]{36}|\bA[KS]IA[A-Z0-9]{16}\b`)
 )
+
+// LooksSecret tells whether a variable holds a credential by its name or value.
+func LooksSecret(name, value string) bool {
+	return credentialName(name) || secretValue.MatchString(value)
+}
 
 // credentialName tells names that hold credentials without saying so.
 func credentialName(name string) bool {
@@ -110,7 +117,7 @@ func (o EnvironmentOptions) matching(pattern string, found map[string]Variable) 
 		if ok, _ := path.Match(pattern, name); !ok || !variableName.MatchString(name) || strings.HasPrefix(name, "CODEBUILD_") {
 			continue
 		}
-		if credentialName(name) && !o.allowed(name) {
+		if LooksSecret(name, o.Job[name]) && !o.Allows(name) {
 			leftOut = append(leftOut, name)
 			continue
 		}
@@ -142,14 +149,15 @@ func (o EnvironmentOptions) variable(name, value string, given bool) (Variable, 
 			return Variable{}, fmt.Errorf("reading --env %s: the job has no such variable; write %s=VALUE to give it one", name, name)
 		}
 	}
-	if credentialName(name) && !o.allowed(name) {
-		return Variable{}, fmt.Errorf("reading --env %s: the name looks like a secret, and whoever may look at the build could read it; "+
+	if LooksSecret(name, value) && !o.Allows(name) {
+		return Variable{}, fmt.Errorf("reading --env %s: the name or the value looks like a secret, and whoever may look at the build could read it; "+
 			"keep it in a store and write %s=ssm:PARAMETER or %s=secret:ID, or say --allow-secret-env %s", name, name, name, name)
 	}
 	return Variable{name, value, Plain}, nil
 }
 
-func (o EnvironmentOptions) allowed(name string) bool {
+// Allows tells whether a variable may be sent though it looks like a secret.
+func (o EnvironmentOptions) Allows(name string) bool {
 	return slices.ContainsFunc(o.AllowSecrets, func(pattern string) bool {
 		ok, err := path.Match(pattern, name)
 		return ok && err == nil

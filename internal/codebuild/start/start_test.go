@@ -16,6 +16,7 @@ func TestEnvironment(t *testing.T) {
 	job := map[string]string{
 		"CI": "true", "CI_COMMIT_SHA": "abc", "CI_JOB_TOKEN": "t", "CI_REPOSITORY_URL": "https://gitlab-ci-token:t@host/x",
 		"APP_NAME": "shop", "APP_API_KEY": "k", "AWS_SECRET_ACCESS_KEY": "s", "OTHER": "o", "CODEBUILD_X": "x",
+		"DATABASE_URL": "postgres://shop:hunter2@db/shop", "DOCKER_AUTH_CONFIG": "{}", "DOCS_URL": "https://host:8443/a@b",
 	}
 	tests := []struct {
 		name    string
@@ -30,8 +31,9 @@ func TestEnvironment(t *testing.T) {
 		{name: "the job's own", options: EnvironmentOptions{NoDefaults: true, Set: []string{"OTHER"}}, want: "OTHER=o"},
 		{name: "not in the job", options: EnvironmentOptions{Set: []string{"NONE"}}, err: "the job has no such variable"},
 		{name: "pattern", options: EnvironmentOptions{NoDefaults: true, Set: []string{"APP_*"}}, want: "APP_NAME=shop", leftOut: "APP_API_KEY"},
-		{name: "everything", options: EnvironmentOptions{NoDefaults: true, Set: []string{"*"}}, want: "APP_NAME=shop CI=true CI_COMMIT_SHA=abc OTHER=o",
-			leftOut: "APP_API_KEY AWS_SECRET_ACCESS_KEY CI_JOB_TOKEN CI_REPOSITORY_URL"},
+		{name: "everything", options: EnvironmentOptions{NoDefaults: true, Set: []string{"*"}}, want: "APP_NAME=shop CI=true CI_COMMIT_SHA=abc DOCS_URL=https://host:8443/a@b OTHER=o",
+			leftOut: "APP_API_KEY AWS_SECRET_ACCESS_KEY CI_JOB_TOKEN CI_REPOSITORY_URL DATABASE_URL DOCKER_AUTH_CONFIG"},
+		{name: "a key by its value", options: EnvironmentOptions{Set: []string{"A=-----BEGIN RSA PRIVATE KEY-----"}}, err: "--allow-secret-env A"},
 		{name: "pattern with a secret allowed", options: EnvironmentOptions{NoDefaults: true, Set: []string{"APP_*"}, AllowSecrets: []string{"APP_*"}}, want: "APP_API_KEY=k APP_NAME=shop"},
 		{name: "parameter", options: EnvironmentOptions{NoDefaults: true, Set: []string{"DB_PASSWORD=ssm:/prod/db"}}, want: "DB_PASSWORD=/prod/db(PARAMETER_STORE)"},
 		{name: "secret", options: EnvironmentOptions{NoDefaults: true, Set: []string{"NPM_TOKEN=secret:npm:token"}}, want: "NPM_TOKEN=npm:token(SECRETS_MANAGER)"},
