@@ -153,7 +153,7 @@ func (b *buildFlags) buildspec(cmd *cobra.Command) error {
 		o.Request.BuildspecText, err = b.docker.Buildspec()
 		return err
 	}
-	for _, name := range []string{"tag", "build-arg", "build-secret", "label", "target", "platform", "cache-ref", "cache", "docker-arg", "no-push"} {
+	for _, name := range []string{"tag", "build-arg", "build-secret", "label", "target", "platform", "cache-ref", "cache", "buildkit-image", "docker-arg", "no-push"} {
 		if cmd.Flags().Changed(name) {
 			return fmt.Errorf("--%s needs --buildspec %s", name, builtinDocker)
 		}

@@ -75,6 +75,7 @@ func (b *buildFlags) dockerFlags(f *pflag.FlagSet) {
 	f.StringArrayVar(&d.Platforms, "platform", nil, "builtin:docker: as linux/arm64")
 	f.StringVar(&d.Cache, "cache-ref", "", "builtin:docker: image that keeps the layers; default the first tag's repository, :buildcache")
 	f.BoolVar(&b.cache, "cache", true, "builtin:docker: keep the layers in the registry for the next build")
+	f.StringVar(&d.Builder, "buildkit-image", "", "builtin:docker: `IMAGE` of BuildKit, as one of a pull-through cache; default docker's, from Docker Hub")
 	f.StringArrayVar(&d.Args, "docker-arg", nil, "builtin:docker: one more `argument` of docker buildx build")
 	f.BoolVar(&d.NoPush, "no-push", false, "builtin:docker: build only")
 }

@@ -20,7 +20,7 @@ func causes() []cause {
 	re := func(s string) *regexp.Regexp { return regexp.MustCompile("(?i)" + s) }
 	return []cause{
 		{words: re(`toomanyrequests|You have reached your (unauthenticated )?pull rate limit`),
-			hint: "Docker Hub limits pulls by address, and CodeBuild shares its addresses with other customers. Pull through ECR: a pull-through cache rule, or public.ecr.aws/docker/library/NAME for official images; or log in to Docker Hub with a secret."},
+			hint: "Docker Hub limits pulls by address, and CodeBuild shares its addresses with other customers. Pull through ECR: a pull-through cache rule, or public.ecr.aws/docker/library/NAME for official images; or log in to Docker Hub with a secret. With builtin:docker BuildKit itself comes from there: --buildkit-image."},
 		{words: re(`no space left on device`),
 			hint: "The build ran out of disk. Use a larger --compute-type (small has 64 GB, large 128 GB), or a smaller context: --largest lists its largest files."},
 		{words: re(`Cannot connect to the Docker daemon|docker daemon is not running|Is the docker daemon running`),

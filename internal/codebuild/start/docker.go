@@ -25,6 +25,9 @@ type Docker struct {
 	Cache   string
 	NoCache bool
 	Args    []string // more arguments of `docker buildx build`
+	// Builder is the image of BuildKit; empty means docker's own choice, which is
+	// on Docker Hub and so under its pull limit.
+	Builder string
 	NoPush  bool
 }
 
@@ -49,10 +52,13 @@ func (d Docker) Buildspec() (string, error) {
 			return "", fmt.Errorf("--tag %s is no image reference; write REGISTRY/REPOSITORY:TAG in lower case, with CI_COMMIT_REF_SLUG rather than CI_COMMIT_REF_NAME", tag)
 		}
 	}
-	before := append(d.logins(),
-		// The default driver can neither export a cache to a registry nor build
-		// for several platforms.
-		"docker buildx create --name codebuild-bridge --driver docker-container --use")
+	// The default driver can neither export a cache to a registry nor build for
+	// several platforms.
+	builder := "docker buildx create --name codebuild-bridge --driver docker-container --use"
+	if d.Builder != "" {
+		builder += " --driver-opt " + quote("image="+d.Builder)
+	}
+	before := append(d.logins(), builder)
 	digest := "IMAGE_DIGEST=$(sed -n " + quote(digestPattern) + " " + metadataFile + ")"
 	repository := repository(d.Tags[0])
 	build := []string{
@@ -90,7 +96,7 @@ func (d Docker) Buildspec() (string, error) {
 func (d Docker) logins() []string {
 	var out []string
 	seen := map[string]bool{}
-	for _, reference := range append(append([]string{}, d.Tags...), d.cache()) {
+	for _, reference := range append(slices.Clone(d.Tags), d.cache(), d.Builder) {
 		host, _, _ := strings.Cut(reference, "/")
 		if seen[host] {
 			continue

@@ -225,6 +225,11 @@ func TestDockerTags(t *testing.T) {
 	if err != nil || strings.Contains(text, "cache-to") || strings.Contains(text, "--push") {
 		t.Errorf("got %v\n%s", err, text)
 	}
+	const mirror = "123456789012.dkr.ecr.eu-west-1.amazonaws.com/hub/moby/buildkit:v0.20.0"
+	text, err = Docker{Tags: []string{"h/app:v1"}, Builder: mirror}.Buildspec()
+	if err != nil || !strings.Contains(text, "--driver-opt image="+mirror) || !strings.Contains(text, "get-login-password --region eu-west-1") {
+		t.Errorf("got %v\n%s", err, text)
+	}
 	text, err = Docker{Tags: []string{"h/app:v1"}, Cache: "h/cache:app"}.Buildspec()
 	if err != nil || !strings.Contains(text, "ref=h/cache:app,") {
 		t.Errorf("got %v\n%s", err, text)
