@@ -65,7 +65,8 @@ func (d Docker) Buildspec() (string, error) {
 		d.command(),
 		digest,
 		"IMAGE_URI=" + quote(d.Tags[0]),
-		"IMAGE_REF=" + quote(repository) + "@$IMAGE_DIGEST",
+		// Nothing rather than half a reference where nothing was pushed.
+		"IMAGE_REF=${IMAGE_DIGEST:+" + repository + "@$IMAGE_DIGEST}",
 		"export IMAGE_DIGEST IMAGE_URI IMAGE_REF",
 	}
 	type phase struct {

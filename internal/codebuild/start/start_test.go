@@ -230,6 +230,9 @@ func TestDockerTags(t *testing.T) {
 	if err != nil || !strings.Contains(text, "--driver-opt image="+mirror) || !strings.Contains(text, "get-login-password --region eu-west-1") {
 		t.Errorf("got %v\n%s", err, text)
 	}
+	if !strings.Contains(text, "IMAGE_REF=${IMAGE_DIGEST:+h/app@$IMAGE_DIGEST}") {
+		t.Errorf("a reference without a digest is half a one:\n%s", text)
+	}
 	text, err = Docker{Tags: []string{"h/app:v1"}, Cache: "h/cache:app"}.Buildspec()
 	if err != nil || !strings.Contains(text, "ref=h/cache:app,") {
 		t.Errorf("got %v\n%s", err, text)
