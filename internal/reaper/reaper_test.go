@@ -43,6 +43,10 @@ func TestDecide(t *testing.T) {
 		"record lost, young":          {[]task.Task{launched(ago(time.Minute), "k", time.Time{})}, nil, false, "no record, but younger than the limit"},
 		"record lost, job may live":   {[]task.Task{launched(ago(time.Hour), "k", now.Add(time.Hour))}, nil, false, "no record, but its job may run until 2023-11-14T23:13:20Z"},
 		"record lost, past deadline":  {[]task.Task{launched(ago(time.Hour), "k", ago(time.Minute))}, nil, true, "no record, and its job's deadline has passed"},
+		"clock set back while a job runs": {[]task.Task{launched(now.Add(48*time.Hour), "k", time.Time{})},
+			[]Owner{{Record: record.Record{TaskARN: "arn", Created: now.Add(48 * time.Hour)}, LastSeen: now.Add(48 * time.Hour)}}, false, "its job was seen less than the limit ago"},
+		"clock set forward while a job runs": {[]task.Task{launched(ago(48*time.Hour), "k", ago(47*time.Hour))},
+			[]Owner{{Record: record.Record{TaskARN: "arn", Created: ago(48 * time.Hour)}, Alive: true, LastSeen: ago(48 * time.Hour)}}, false, "a stage of the job runs"},
 		"clock set back":              {[]task.Task{launched(now.Add(48*time.Hour), "k", time.Time{})}, nil, false, "no record, but younger than the limit"},
 	} {
 		got := Decide(now, limit, test.tasks, test.owners)
