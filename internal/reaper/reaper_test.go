@@ -47,7 +47,7 @@ func TestDecide(t *testing.T) {
 			[]Owner{{Record: record.Record{TaskARN: "arn", Created: now.Add(48 * time.Hour)}, LastSeen: now.Add(48 * time.Hour)}}, false, "its job was seen less than the limit ago"},
 		"clock set forward while a job runs": {[]task.Task{launched(ago(48*time.Hour), "k", ago(47*time.Hour))},
 			[]Owner{{Record: record.Record{TaskARN: "arn", Created: ago(48 * time.Hour)}, Alive: true, LastSeen: ago(48 * time.Hour)}}, false, "a stage of the job runs"},
-		"clock set back":              {[]task.Task{launched(now.Add(48*time.Hour), "k", time.Time{})}, nil, false, "no record, but younger than the limit"},
+		"clock set back": {[]task.Task{launched(now.Add(48*time.Hour), "k", time.Time{})}, nil, false, "no record, but younger than the limit"},
 	} {
 		got := Decide(now, limit, test.tasks, test.owners)
 		if len(got) != 1 || got[0].Orphan != test.orphan || got[0].Why != test.why {
