@@ -138,8 +138,9 @@ func sectionNamed(name string) (Section, bool) {
 	return Section{}, false
 }
 
-// nearest is the known name that a typing mistake is closest to, or "".
-func nearest(name string, known []string) string {
+// Nearest is the known name that a typing mistake is closest to, or "". Upper
+// and lower case make no difference.
+func Nearest(name string, known []string) string {
 	best, least := "", len(name)/3+1
 	for _, k := range known {
 		if d := distance(strings.ToLower(name), strings.ToLower(k)); d <= least && d < len(k) {

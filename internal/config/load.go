@@ -207,7 +207,7 @@ func (d *decoder) unknown(section string, official bool, known []Key, name strin
 	}
 	if other := elsewhere(name, section); other != "" {
 		message += fmt.Sprintf("; there is %s", other)
-	} else if near := nearest(name, candidates); near != "" {
+	} else if near := Nearest(name, candidates); near != "" {
 		message += fmt.Sprintf("; did you mean %s?", near)
 	}
 	// A section that nobody knows could be one of ours misspelt, and the

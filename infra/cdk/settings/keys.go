@@ -101,37 +101,6 @@ func setDefaults(v reflect.Value) {
 	}
 }
 
-// nearest is the known name that a typing mistake is closest to, or "".
-func nearest(name string, known []string) string {
-	best, least := "", len(name)/3+1
-	for _, k := range known {
-		if d := distance(name, k); d <= least && d < len(k) {
-			best, least = k, d-1
-		}
-	}
-	return best
-}
-
-// distance is the number of single letters to change, add or drop.
-func distance(a, b string) int {
-	row := make([]int, len(b)+1)
-	for j := range row {
-		row[j] = j
-	}
-	for i := range len(a) {
-		diagonal := row[0]
-		row[0] = i + 1
-		for j := range len(b) {
-			cost := 1
-			if a[i] == b[j] {
-				cost = 0
-			}
-			diagonal, row[j+1] = row[j+1], min(row[j+1]+1, row[j]+1, diagonal+cost)
-		}
-	}
-	return row[len(b)]
-}
-
 // keyAt is the prefix of the keys of the i-th table of an array, counted from
 // one as people do.
 func keyAt(section string, i int) string { return section + "[" + strconv.Itoa(i+1) + "]." }

@@ -11,6 +11,8 @@ import (
 	"strings"
 
 	"github.com/BurntSushi/toml"
+
+	"github.com/fargate-driver/fargate-driver/internal/config"
 )
 
 // Problem is one thing wrong with a file.
@@ -104,7 +106,7 @@ func (d *decoder) table(to reflect.Value, prefix string, tree map[string]any) {
 		i := slices.Index(names, name)
 		if i < 0 {
 			hint := ""
-			if near := nearest(name, names); near != "" {
+			if near := config.Nearest(name, names); near != "" {
 				hint = fmt.Sprintf("; did you mean %s?", near)
 			} else if other := elsewhere(name); other != "" {
 				hint = fmt.Sprintf("; there is %s", other)

@@ -9,6 +9,8 @@ import (
 	"strings"
 
 	"github.com/fargate-driver/fargate-driver/internal/task"
+
+	"github.com/fargate-driver/fargate-driver/internal/config"
 )
 
 var (
@@ -117,7 +119,7 @@ func (v *validator) network(s Settings) {
 	for _, e := range n.Endpoints {
 		if !slices.Contains(Endpoints(), e) {
 			hint := "use " + strings.Join(Endpoints(), ", ")
-			if near := nearest(e, Endpoints()); near != "" {
+			if near := config.Nearest(e, Endpoints()); near != "" {
 				hint = "did you mean " + near + "?"
 			}
 			v.problem("network.endpoints", "%q is not known; %s", e, hint)
