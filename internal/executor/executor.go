@@ -31,19 +31,11 @@ type Executor struct {
 	Log    logrus.FieldLogger // for the operator
 }
 
-// BuildFailure is an end that is the job's own doing: its script failed, or it
-// asks for what it may not have. Every other error is the system's.
-type BuildFailure struct {
-	ExitCode int   // the script's; 0 where no script ran
-	Cause    error // nil where the script has said all there is to say
-}
+// BuildFailure is an end that is the job's own doing: it asks for what it may
+// not have. Every other error of these stages is the system's.
+type BuildFailure struct{ Cause error }
 
-func (b *BuildFailure) Error() string {
-	if b.Cause == nil {
-		return "the script failed"
-	}
-	return b.Cause.Error()
-}
+func (b *BuildFailure) Error() string { return b.Cause.Error() }
 
 func (b *BuildFailure) Unwrap() error { return b.Cause }
 

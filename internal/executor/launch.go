@@ -37,6 +37,8 @@ func (p *preparation) launch(ctx context.Context) (task.Task, error) {
 		if errors.Is(err, record.ErrAbandoned) || errors.Is(err, record.ErrNone) {
 			return task.Task{}, fmt.Errorf("starting a task: %w", err)
 		}
+		// As long as a call may have started a task, only the same call may follow.
+		repeat = p.rec.TaskARN == "" && !fargate.Refused(err)
 		switch {
 		case fargate.NeedsLaunchType(err) && place.Provider == "":
 			p.Log.Info("the cluster has no default capacity provider strategy; asking for launch type FARGATE")
@@ -52,8 +54,6 @@ func (p *preparation) launch(ctx context.Context) (task.Task, error) {
 		if !again {
 			return task.Task{}, err
 		}
-		// As long as a call may have started a task, only the same call may follow.
-		repeat = p.rec.TaskARN == "" && !fargate.Refused(err)
 		p.tellFailure(class, err, place, ladder.Place(), wait)
 		if err := sleep(ctx, jitter(wait)); err != nil {
 			return task.Task{}, p.outOfTime(err)
@@ -79,9 +79,9 @@ func (p *preparation) start(ctx context.Context, place fargate.Place) (task.Task
 		}
 		return task.Task{}, err
 	}
-	p.rec.TaskARN, p.rec.Provider = t.ARN, t.CapacityProvider
+	p.rec.TaskARN = t.ARN
 	err = p.Records.Update(p.rec, func(r *record.Record) {
-		r.TaskARN, r.Provider = t.ARN, t.CapacityProvider
+		r.TaskARN = t.ARN
 		if t.Size != (task.Size{}) {
 			r.Size = t.Size.String()
 		}
@@ -122,7 +122,7 @@ func (p *preparation) tellFailure(class fargate.Class, err error, place, next fa
 	case fargate.Spot:
 		p.JobLog.Warn("AWS took the Spot capacity back before the task was ready; trying %s%s", next, after)
 	case fargate.Quota:
-		p.JobLog.Warn("%s: %v; trying again%s", "The account's Fargate quota is used up", err, after)
+		p.JobLog.Warn("The account's Fargate quota is used up: %v; trying again%s", err, after)
 	case fargate.Throttled:
 		p.JobLog.Info("AWS asks for fewer calls; trying again%s", after)
 	default:

@@ -46,9 +46,8 @@ type Record struct {
 	Place       string
 	PublicKey   string // the one authorized_keys line; unique to this task
 
-	TaskARN  string
-	Provider string
-	Size     string // "0.25 vCPU, 512 MiB", for people
+	TaskARN string
+	Size    string // "0.25 vCPU, 512 MiB", for people
 
 	// How to log in.
 	Address    string // host:port

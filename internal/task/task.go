@@ -116,6 +116,3 @@ func Lookup(all []Variable, name string) string {
 	}
 	return ""
 }
-
-// Spot says that the task runs on capacity that AWS may take back.
-func (t Task) Spot() bool { return t.CapacityProvider == "FARGATE_SPOT" }

@@ -8,9 +8,8 @@ import (
 	"slices"
 	"strings"
 
-	"github.com/fargate-driver/fargate-driver/internal/task"
-
 	"github.com/fargate-driver/fargate-driver/internal/config"
+	"github.com/fargate-driver/fargate-driver/internal/task"
 )
 
 var (
