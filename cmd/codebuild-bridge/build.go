@@ -75,6 +75,9 @@ func (b *buildFlags) complete(cmd *cobra.Command, env environment) (context.Cont
 	if o.Bucket == "" && !o.NoSource {
 		problem("--bucket is missing: the S3 bucket for the source, in the project's region")
 	}
+	if o.Request.SourceVersion != "" && !o.NoSource {
+		problem("--source-version needs --no-source: what the bridge uploads has no version but its content")
+	}
 	if err := checkArchive(&o.Archive, b.symlinks, o.Level, 0); err != nil {
 		problems = append(problems, err)
 	}
@@ -82,6 +85,9 @@ func (b *buildFlags) complete(cmd *cobra.Command, env environment) (context.Cont
 	case follow.Full, follow.Phases, follow.Failed, follow.Off:
 	default:
 		problem("--log %s is none of full, phases, failed, off", b.log)
+	}
+	if o.DotenvVariables < 1 {
+		problem("--dotenv-variables %d is not 1 or more", o.DotenvVariables)
 	}
 	switch b.privileged {
 	case "":

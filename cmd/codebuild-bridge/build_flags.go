@@ -10,6 +10,7 @@ import (
 	"github.com/spf13/pflag"
 
 	"github.com/fargate-driver/fargate-driver/internal/codebuild/archive"
+	"github.com/fargate-driver/fargate-driver/internal/codebuild/report"
 )
 
 // register declares the flags of `build`.
@@ -31,6 +32,7 @@ func (b *buildFlags) sourceFlags(f *pflag.FlagSet, env environment) {
 	f.StringVar(&o.KMSKey, "kms-key", "", "KMS key that encrypts the source; default the bucket's own setting")
 	f.BoolVar(&o.NoReuse, "no-reuse", false, "upload even if the same content is there")
 	f.BoolVar(&o.NoSource, "no-source", false, "upload nothing, build the project's own source")
+	f.StringVar(&o.Request.SourceVersion, "source-version", "", "with --no-source: the commit, branch, tag or version of the project's own source")
 	archiveFlags(f, &o.Archive, &b.symlinks, &o.Level)
 	f.Int64Var(&o.LargeContext, "large-context", 500_000_000, "list the largest files of a context over so many `bytes`")
 	f.BoolVar(&o.ListLargest, "largest", false, "list the largest files of the context")
@@ -117,6 +119,7 @@ func (b *buildFlags) logFlags(f *pflag.FlagSet, env environment) {
 	// gitlab-runner shows 4 MiB of a job's log by default (output_limit).
 	f.Int64Var(&o.Follow.MaxBytes, "max-log-bytes", 3<<20, "show so many `bytes` of the log at most, its beginning and its end; 0: all")
 	f.StringVar(&o.DotenvFile, "dotenv", "", "write this dotenv report: build id, status, exported variables")
+	f.IntVar(&o.DotenvVariables, "dotenv-variables", report.DotenvVariables, "how many variables GitLab takes of a dotenv report: 20, on GitLab.com 50 to 150 by the plan")
 	f.StringVar(&o.AnnotationsFile, "annotations", "", "write this annotations report: links on the job's page")
 	f.StringVar(&o.StateDir, "state-dir", defaultStateDir(env), "`directory` that keeps the ids of running builds, for stop")
 }

@@ -16,14 +16,19 @@ import (
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
 	"gopkg.in/yaml.v3"
+
+	"github.com/fargate-driver/fargate-driver/internal/codebuild/start"
 )
 
-var update = flag.Bool("update", false, "write the flags into the documentation")
+var update = flag.Bool("update", false, "write the tables into the documentation")
 
 const (
 	docFile = "../../docs/codebuild-bridge.md"
 	before  = "<!-- flags, written by: go test ./cmd/codebuild-bridge -run Docs -update -->\n"
 	after   = "<!-- end of flags -->\n"
+
+	beforeOverrides = "<!-- members of StartBuild, written by the same -->\n"
+	afterOverrides  = "<!-- end of members -->\n"
 )
 
 // flagTables describes every flag of every command.
@@ -67,6 +72,32 @@ func flagTable(out io.Writer, title string, flags *pflag.FlagSet) {
 	})
 }
 
+// overrideTable describes every member of StartBuild.
+func overrideTable() string {
+	var out strings.Builder
+	out.WriteString("\n| member | flag | `--override-json` | |\n|---|---|---|---|\n")
+	for _, o := range start.Overrides() {
+		flag, taken := "", "yes"
+		if o.Flag != "" {
+			flag = "`--" + o.Flag + "`"
+		}
+		if !o.JSON {
+			taken = "refused"
+		}
+		fmt.Fprintf(&out, "| %s | %s | %s | %s |\n", o.Member, flag, taken, o.Why)
+	}
+	return out.String()
+}
+
+func TestOverridesAreByFlagsThatThereAre(t *testing.T) {
+	t.Parallel()
+	for _, o := range start.Overrides() {
+		if o.Flag != "" && command(t, "build").Flags().Lookup(o.Flag) == nil {
+			t.Errorf("%s: --%s is no flag of build", o.Member, o.Flag)
+		}
+	}
+}
+
 func commandsForDocs() *cobra.Command { return newRoot(environment{}, io.Discard) }
 
 func TestDocsHaveEveryFlag(t *testing.T) {
@@ -75,12 +106,18 @@ func TestDocsHaveEveryFlag(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	head, rest, ok := strings.Cut(string(text), before)
-	_, tail, ok2 := strings.Cut(rest, after)
-	if !ok || !ok2 {
-		t.Fatal("the documentation has no place for the flags")
+	want := string(text)
+	for _, table := range []struct{ before, after, text string }{
+		{before, after, flagTables(commandsForDocs())},
+		{beforeOverrides, afterOverrides, overrideTable()},
+	} {
+		head, rest, ok := strings.Cut(want, table.before)
+		_, tail, ok2 := strings.Cut(rest, table.after)
+		if !ok || !ok2 {
+			t.Fatalf("the documentation has no place for %s", table.before)
+		}
+		want = head + table.before + table.text + "\n" + table.after + tail
 	}
-	want := head + before + flagTables(commandsForDocs()) + "\n" + after + tail
 	if *update {
 		if err := os.WriteFile(docFile, []byte(want), 0o644); err != nil {
 			t.Fatal(err)
@@ -88,7 +125,7 @@ func TestDocsHaveEveryFlag(t *testing.T) {
 		return
 	}
 	if string(text) != want {
-		t.Error("the flags in docs/codebuild-bridge.md are not those of the program; run go test ./cmd/codebuild-bridge -run Docs -update")
+		t.Error("the tables in docs/codebuild-bridge.md are not those of the program; run go test ./cmd/codebuild-bridge -run Docs -update")
 	}
 }
 

@@ -26,8 +26,8 @@ type output struct {
 }
 
 // stuckLimit is how long a reader that does not read may keep us from stopping
-// the build.
-const stuckLimit = 2 * time.Second
+// the build: its steps together have 9 s, and all of it 10.
+const stuckLimit = time.Second
 
 var errStuck = errors.New("nobody reads the output")
 

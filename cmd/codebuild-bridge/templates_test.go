@@ -58,7 +58,7 @@ func (j *job) playTemplate(name string, inputs map[string]string) string {
 	var out strings.Builder
 	for _, played := range jobs {
 		cmd := exec.Command("/bin/sh", "-e", "-c", fill(strings.Join(played.Script, "\n")))
-		cmd.Dir = j.dir
+		cmd.Dir = j.Dir
 		cmd.Env = append(append([]string{}, j.env...), "PATH="+bin+":"+os.Getenv("PATH"))
 		for name, value := range played.Variables {
 			// GitLab expands variables in variables.
@@ -89,7 +89,7 @@ func TestDockerBuildTemplate(t *testing.T) {
 		}
 	}
 	for _, report := range []string{"docker-build.env", "docker-build.json"} {
-		if _, err := os.Stat(filepath.Join(j.dir, report)); err != nil {
+		if _, err := os.Stat(filepath.Join(j.Dir, report)); err != nil {
 			t.Error(err)
 		}
 	}

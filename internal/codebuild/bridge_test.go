@@ -1,14 +1,10 @@
 package codebuild_test
 
 import (
-	"bytes"
 	"context"
 	"errors"
-	"os"
-	"path/filepath"
 	"regexp"
 	"strings"
-	"sync"
 	"testing"
 	"time"
 
@@ -17,18 +13,19 @@ import (
 
 	"github.com/fargate-driver/fargate-driver/internal/codebuild"
 	"github.com/fargate-driver/fargate-driver/internal/codebuild/archive"
+	"github.com/fargate-driver/fargate-driver/internal/codebuild/bridgetest"
 	"github.com/fargate-driver/fargate-driver/internal/codebuild/follow"
+	"github.com/fargate-driver/fargate-driver/internal/codebuild/report"
 	"github.com/fargate-driver/fargate-driver/internal/codebuild/start"
 	"github.com/fargate-driver/fargate-driver/internal/localaws"
 )
 
 // world is a stand-in, a source tree and the bridge between them.
 type world struct {
+	*bridgetest.Site
 	t       *testing.T
-	aws     *localaws.Server
 	cfg     aws.Config
-	dir     string
-	log     *syncBuffer
+	log     *bridgetest.Buffer
 	options codebuild.BuildOptions
 }
 
@@ -45,51 +42,27 @@ func quick() follow.Pace {
 // newWorld lays out files, the name first, and returns a world that builds them.
 func newWorld(t *testing.T, files ...string) *world {
 	t.Helper()
-	s, err := localaws.Start(localaws.Options{NoThrottle: true})
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() {
-		if err := s.Close(); err != nil {
-			t.Error(err)
-		}
-	})
+	site := bridgetest.New(t, files...)
 	w := &world{
-		t: t, aws: s, dir: t.TempDir(), log: &syncBuffer{},
+		Site: site, t: t, log: &bridgetest.Buffer{},
 		cfg: aws.Config{
 			Region:           localaws.Region,
-			BaseEndpoint:     aws.String(s.URL()),
+			BaseEndpoint:     aws.String(site.AWS.URL()),
 			Credentials:      credentials.NewStaticCredentialsProvider("AKIAIOSFODNN7EXAMPLE", "secret", ""),
 			RetryMaxAttempts: 2,
 		},
 	}
-	for i := 0; i < len(files); i += 2 {
-		file := filepath.Join(w.dir, files[i])
-		if err := os.MkdirAll(filepath.Dir(file), 0o755); err != nil {
-			t.Fatal(err)
-		}
-		if err := os.WriteFile(file, []byte(files[i+1]), 0o644); err != nil {
-			t.Fatal(err)
-		}
-	}
 	w.options = codebuild.BuildOptions{
-		Archive: archive.Options{Dir: w.dir},
+		Archive: archive.Options{Dir: w.Dir},
 		Level:   1,
 		Bucket:  localaws.SourceBucket,
 		Prefix:  "jobs/1",
 		Request: start.Request{Project: localaws.ProjectName},
 		Follow:  follow.Options{Pace: quick()},
+
+		DotenvVariables: report.DotenvVariables,
 	}
 	return w
-}
-
-// commands is a buildspec that runs these in its build phase.
-func commands(lines ...string) string {
-	spec := "version: 0.2\nphases:\n  build:\n    commands:\n"
-	for _, l := range lines {
-		spec += "      - |\n        " + strings.ReplaceAll(l, "\n", "\n        ") + "\n"
-	}
-	return spec
 }
 
 // build runs the build and returns its exit code.
@@ -131,51 +104,6 @@ func (w *world) wantLog(words ...string) {
 			w.t.Errorf("the job log has no %q:\n%s", word, log)
 		}
 	}
-}
-
-// noBuildGoesOn checks that nothing is left: no build, no half upload.
-func (w *world) noBuildGoesOn() {
-	w.t.Helper()
-	for _, b := range w.aws.Builds() {
-		if b.Status == "IN_PROGRESS" && !w.ends(b.ID) {
-			w.t.Errorf("build %s goes on in %s", b.ID, b.Phase)
-		}
-	}
-	if n, err := w.aws.OpenUploads(localaws.SourceBucket); n != 0 || err != nil {
-		w.t.Errorf("got %d orphaned uploads, %v; want none", n, err)
-	}
-}
-
-// ends waits a moment for a build that was stopped to be so.
-func (w *world) ends(id string) bool {
-	ctx, cancel := context.WithTimeout(w.t.Context(), 5*time.Second)
-	defer cancel()
-	return w.aws.Wait(ctx, func() bool {
-		for _, b := range w.aws.Builds() {
-			if b.ID == id {
-				return b.Done
-			}
-		}
-		return false
-	}) == nil
-}
-
-// syncBuffer may be read while it is written.
-type syncBuffer struct {
-	mu sync.Mutex
-	b  bytes.Buffer
-}
-
-func (s *syncBuffer) Write(p []byte) (int, error) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	return s.b.Write(p)
-}
-
-func (s *syncBuffer) String() string {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	return s.b.String()
 }
 
 var marker = regexp.MustCompile("\x1b\\[0Ksection_(start|end):\\d+:([A-Za-z0-9_.-]+)(\\[[a-z=,]*\\])?\r\x1b\\[0K")

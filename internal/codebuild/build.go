@@ -42,16 +42,19 @@ type BuildOptions struct {
 
 	Follow follow.Options
 
-	DotenvFile      string
+	DotenvFile string
+	// DotenvVariables is how many variables GitLab takes of a dotenv report.
+	DotenvVariables int
 	AnnotationsFile string
 	StateDir        string // keeps the build's id for `stop`; empty: nowhere
 
-	// Pause replaces the first wait for capacity, for tests.
-	Pause time.Duration
+	// Pause and Insist replace those of start.Starter unless they are 0, for tests.
+	Pause, Insist time.Duration
 }
 
 // Build uploads the source, starts the build and follows it to its end.
 func (b *Bridge) Build(ctx context.Context, o BuildOptions) error {
+	o.Request.OwnSource = o.NoSource
 	if err := o.Request.Check(); err != nil {
 		return usage(err)
 	}
@@ -64,21 +67,26 @@ func (b *Bridge) Build(ctx context.Context, o BuildOptions) error {
 		// The buffers of the upload are not needed while the build is waited for.
 		debug.FreeOSMemory()
 	}
-	started, state, err := b.start(ctx, o)
+	end := newEnding(ctx)
+	defer end.cancel()
+	started, state, err := b.start(ctx, end, o)
 	if err != nil {
 		return notBegun(err)
 	}
 	b.say.Info("Build %s is started: %s", started.ID, started.ConsoleURL())
-	return b.finish(ctx, started, o, state.forget)
+	return b.finish(ctx, end, started, o, state.forget)
 }
 
 // start starts the build. What is about to be done is written down before it
 // is done: whenever we are killed, `codebuild-bridge stop` finds the build.
-func (b *Bridge) start(ctx context.Context, o BuildOptions) (build.Build, stateFile, error) {
+func (b *Bridge) start(ctx context.Context, end ending, o BuildOptions) (build.Build, stateFile, error) {
 	starter := start.New(b.cfg, b.say)
 	starter.WaitForCapacity = o.WaitForCapacity
 	if o.Pause > 0 {
 		starter.Pause = o.Pause
+	}
+	if o.Insist > 0 {
+		starter.Insist = o.Insist
 	}
 	state := State{Project: o.Request.Project, Region: b.cfg.Region, Token: unique()}
 	file, err := newStateFile(o.StateDir, state.Token)
@@ -89,16 +97,16 @@ func (b *Bridge) start(ctx context.Context, o BuildOptions) (build.Build, stateF
 		b.say.Warn("`codebuild-bridge stop` will not find this build: %v", err)
 		file = stateFile{}
 	}
-	o.Request.Environment = append(slices.Clone(o.Request.Environment), start.Variable{Name: tokenVariable, Value: state.Token, Type: start.Plain})
+	o.Request.Environment = append(slices.Clone(o.Request.Environment), start.Variable{Name: start.TokenVariable, Value: state.Token, Type: start.Plain})
 	started, err := starter.Start(ctx, o.Request)
 	if errors.Is(err, start.ErrUnanswered) {
-		started, err = b.unanswered(ctx, state, err)
+		started, err = b.unanswered(ctx, end, state, err)
 	}
 	if err != nil {
 		status := apierror.Status(err)
-		refused := status >= 400 && status < 500 && !errors.Is(err, start.ErrUnanswered)
+		refused := status >= 400 && status < 500
 		notAsked := ctx.Err() != nil && errors.Is(err, context.Cause(ctx))
-		if refused || notAsked {
+		if (refused || notAsked) && !errors.Is(err, start.ErrUnanswered) {
 			file.forget()
 		}
 		return build.Build{}, file, err
@@ -112,25 +120,25 @@ func (b *Bridge) start(ctx context.Context, o BuildOptions) (build.Build, stateF
 
 // unanswered looks for the build of a start that was not answered. It may run
 // with nobody knowing of it, and a job that is tried again would start another.
-func (b *Bridge) unanswered(ctx context.Context, state State, err error) (build.Build, error) {
-	look, cancel := context.WithTimeout(context.WithoutCancel(ctx), stopLimit)
+func (b *Bridge) unanswered(ctx context.Context, end ending, state State, err error) (build.Build, error) {
+	if cause := context.Cause(ctx); cause != nil {
+		err = fmt.Errorf("starting a build of project %s: %w before AWS had answered; %w", state.Project, cause, start.ErrUnanswered)
+	}
+	look, cancel := context.WithTimeout(end.find, callLimit)
 	defer cancel()
 	id, failed := findBuild(look, b.cfg, state)
 	if failed != nil {
 		return build.Build{}, &ExitError{report.ExitLost, fmt.Errorf("%w; %w; `codebuild-bridge stop` in after_script looks again", err, failed)}
 	}
 	if id == "" {
-		if cause := context.Cause(ctx); cause != nil {
-			err = fmt.Errorf("%w; %w", err, cause)
-		}
-		return build.Build{}, err
+		return build.Build{}, fmt.Errorf("%w; it is not among the project's builds", err)
 	}
 	return build.Build{ID: id, Project: state.Project}, nil
 }
 
 // finish follows a build that was started, and stops it if we have to end
 // before it does.
-func (b *Bridge) finish(ctx context.Context, started build.Build, o BuildOptions, forget func()) error {
+func (b *Bridge) finish(ctx context.Context, end ending, started build.Build, o BuildOptions, forget func()) error {
 	follower := follow.New(b.cfg, b.out, b.say, o.Follow)
 	result, err := follower.Follow(ctx, started.ID)
 	code := report.ExitCode(result.Build.Status)
@@ -140,7 +148,10 @@ func (b *Bridge) finish(ctx context.Context, started build.Build, o BuildOptions
 		follower.Close()
 		code = report.ExitLost
 		b.say.Error("%v", err)
-		b.stopBuild(ctx, result.Build.ID)
+		if last, ok := b.stopBuild(end, result.Build.ID); ok && last.Complete {
+			// So it was not lost: it had ended, and this is how.
+			result.Build, code = last, report.ExitCode(last.Status)
+		}
 	default: // the context has ended
 		code = report.ExitStopped
 		if errors.Is(err, ErrDeadline) {
@@ -148,13 +159,11 @@ func (b *Bridge) finish(ctx context.Context, started build.Build, o BuildOptions
 		}
 		follower.Close()
 		b.say.Warn("Stopping the build: %v.", err)
-		if b.stopBuild(ctx, result.Build.ID) {
+		if _, ok := b.stopBuild(end, result.Build.ID); ok {
 			// What it still has to say is shown for a moment.
-			last, cancel := context.WithTimeout(context.WithoutCancel(ctx), afterStop)
-			if after, err := follower.Follow(last, result.Build.ID); err == nil || after.Build.Complete {
+			if after, err := follower.Follow(end.see, result.Build.ID); err == nil || after.Build.Complete {
 				result = after
 			}
-			cancel()
 			follower.Close()
 		}
 	}
@@ -167,9 +176,14 @@ func (b *Bridge) finish(ctx context.Context, started build.Build, o BuildOptions
 	if result.Build.ARN == "" {
 		result.Build = started // never seen since it was started
 	}
+	// First what others read: nobody may be left who reads the summary.
+	leftOut, reportErr := b.reports(result.Build, o)
 	report.Summary(b.say, result.Build, result.Tail, result.Incomplete, b.now())
-	if err := b.reports(result.Build, o); err != nil {
-		b.say.Error("%v", err)
+	for _, text := range leftOut {
+		b.say.Warn("%s", text)
+	}
+	if reportErr != nil {
+		b.say.Error("%v", reportErr)
 		if code == report.ExitSucceeded {
 			code = report.ExitUsage // a later job would miss what it was promised
 		}
@@ -180,22 +194,18 @@ func (b *Bridge) finish(ctx context.Context, started build.Build, o BuildOptions
 	return &ExitError{Code: code}
 }
 
-// afterStop is for seeing a stopped build end, before the job is killed.
-const afterStop = 8 * time.Second
-
-func (b *Bridge) reports(result build.Build, o BuildOptions) error {
+// reports writes the reports and returns what is to be said about them.
+func (b *Bridge) reports(result build.Build, o BuildOptions) (leftOut []string, err error) {
 	var failed []error
 	if o.DotenvFile != "" {
-		leftOut, err := report.Dotenv(o.DotenvFile, report.Variables(result))
+		var err error
+		leftOut, err = report.Dotenv(o.DotenvFile, report.Variables(result), o.DotenvVariables)
 		failed = append(failed, err)
-		for _, name := range leftOut {
-			b.say.Warn("%s is not in the dotenv report: GitLab takes one line without spaces around it, 5 KB in all.", name)
-		}
 	}
 	if o.AnnotationsFile != "" {
 		failed = append(failed, report.Annotations(o.AnnotationsFile, result))
 	}
-	return errors.Join(failed...)
+	return leftOut, errors.Join(failed...)
 }
 
 // source puts the source on S3.

@@ -3,7 +3,6 @@ package codebuild_test
 import (
 	"context"
 	"fmt"
-	"math/rand/v2"
 	"os"
 	"path/filepath"
 	"strings"
@@ -11,70 +10,10 @@ import (
 	"time"
 
 	"github.com/fargate-driver/fargate-driver/internal/codebuild"
+	"github.com/fargate-driver/fargate-driver/internal/codebuild/bridgetest"
 	"github.com/fargate-driver/fargate-driver/internal/codebuild/start"
 	"github.com/fargate-driver/fargate-driver/internal/localaws"
 )
-
-// big is a source that is uploaded in two parts.
-func (w *world) big() {
-	w.t.Helper()
-	noise := make([]byte, 6<<20)
-	rand.NewChaCha8([32]byte{3}).Read(noise)
-	if err := os.WriteFile(filepath.Join(w.dir, "noise"), noise, 0o644); err != nil {
-		w.t.Fatal(err)
-	}
-}
-
-// Told to stop at any step, the bridge leaves no build and no half upload.
-func TestCancelledAtEachStep(t *testing.T) {
-	t.Parallel()
-	for _, kind := range []localaws.FaultKind{localaws.HangBefore, localaws.HangAfter} {
-		for _, step := range []struct {
-			operation string
-			skip      int
-			big       bool
-		}{
-			{operation: "s3:HeadObject"},
-			{operation: "s3:PutObject"},
-			{operation: "s3:CreateMultipartUpload", big: true},
-			{operation: "s3:UploadPart", big: true},
-			{operation: "s3:CompleteMultipartUpload", big: true},
-			{operation: "codebuild:StartBuild"},
-			{operation: "codebuild:BatchGetBuilds"},
-			{operation: "codebuild:BatchGetBuilds", skip: 2},
-			{operation: "logs:GetLogEvents"},
-			{operation: "logs:GetLogEvents", skip: 2},
-		} {
-			t.Run(fmt.Sprintf("%s %s %d", step.operation, kind, step.skip), func(t *testing.T) {
-				t.Parallel()
-				w := newWorld(t, "buildspec.yml", commands("echo begun; sleep 60"))
-				if step.big {
-					w.big()
-				}
-				service, operation, _ := strings.Cut(step.operation, ":")
-				hang := w.aws.Fault(localaws.Fault{Service: service, Operation: operation, Skip: step.skip, Kind: kind})
-				ctx, cancel := context.WithCancelCause(t.Context())
-				go func() {
-					<-hang.Reached()
-					cancel(fmt.Errorf("%w by SIGTERM", codebuild.ErrStop))
-					if operation == "StartBuild" || operation == "CreateMultipartUpload" {
-						// They are not cut off: their answers name what is to be undone.
-						hang.Release()
-					}
-				}()
-				if code := w.build(ctx); code != 5 {
-					t.Errorf("got exit code %d, want 5:\n%s", code, w.log)
-				}
-				w.wantLog("told to stop by SIGTERM")
-				w.noBuildGoesOn()
-				w.wantClosedSections()
-				if operation == "StartBuild" && len(w.aws.Builds()) == 1 {
-					w.wantLog("is stopped")
-				}
-			})
-		}
-	}
-}
 
 func (w *world) wantClosedSections() {
 	w.t.Helper()
@@ -86,13 +25,13 @@ func (w *world) wantClosedSections() {
 
 func TestCancelledWhileQueued(t *testing.T) {
 	t.Parallel()
-	w := newWorld(t, "buildspec.yml", commands("true"))
+	w := newWorld(t, "buildspec.yml", bridgetest.Commands("true"))
 	hold := make(chan struct{})
 	defer close(hold)
-	w.aws.PlanBuilds(localaws.BuildPlan{Hold: hold})
+	w.AWS.PlanBuilds(localaws.BuildPlan{Hold: hold})
 	ctx, cancel := context.WithCancelCause(t.Context())
 	go func() {
-		if w.aws.WaitCalls(ctx, "BatchGetBuilds", 3) == nil {
+		if w.AWS.WaitCalls(ctx, "BatchGetBuilds", 3) == nil {
 			cancel(codebuild.ErrStop)
 		}
 	}()
@@ -100,33 +39,33 @@ func TestCancelledWhileQueued(t *testing.T) {
 		t.Errorf("got exit code %d, want 5", code)
 	}
 	w.wantLog("STOPPED")
-	w.noBuildGoesOn()
+	w.NothingGoesOn()
 }
 
 func TestStopThatIsThrottledAtFirst(t *testing.T) {
 	t.Parallel()
-	w := newWorld(t, "buildspec.yml", commands("sleep 60"))
-	w.aws.Fault(localaws.Fault{Operation: "StopBuild", Count: 3, Kind: localaws.Refused, Code: "ThrottlingException"})
+	w := newWorld(t, "buildspec.yml", bridgetest.Commands("sleep 60"))
+	w.AWS.Fault(localaws.Fault{Operation: "StopBuild", Count: 3, Kind: localaws.Refused, Code: "ThrottlingException"})
 	ctx, cancel := context.WithCancelCause(t.Context())
 	go func() {
-		if w.aws.WaitCalls(ctx, "BatchGetBuilds", 2) == nil {
+		if w.AWS.WaitCalls(ctx, "BatchGetBuilds", 2) == nil {
 			cancel(codebuild.ErrStop)
 		}
 	}()
 	if code := w.build(ctx); code != 5 {
 		t.Errorf("got exit code %d, want 5", code)
 	}
-	w.noBuildGoesOn()
+	w.NothingGoesOn()
 }
 
 func TestStopThatIsDeniedSaysHowToStop(t *testing.T) {
 	t.Parallel()
-	w := newWorld(t, "buildspec.yml", commands("sleep 60"))
-	w.aws.Fault(localaws.Fault{Operation: "StopBuild", Kind: localaws.Refused, Code: "AccessDeniedException"})
+	w := newWorld(t, "buildspec.yml", bridgetest.Commands("sleep 60"))
+	w.AWS.Fault(localaws.Fault{Operation: "StopBuild", Kind: localaws.Refused, Code: "AccessDeniedException"})
 	w.options.StateDir = filepath.Join(t.TempDir(), "state")
 	ctx, cancel := context.WithCancelCause(t.Context())
 	go func() {
-		if w.aws.WaitCalls(ctx, "BatchGetBuilds", 2) == nil {
+		if w.AWS.WaitCalls(ctx, "BatchGetBuilds", 2) == nil {
 			cancel(codebuild.ErrStop)
 		}
 	}()
@@ -136,14 +75,14 @@ func TestStopThatIsDeniedSaysHowToStop(t *testing.T) {
 	w.wantLog("codebuild:StopBuild", "codebuild-bridge stop docker-build:")
 
 	// after_script comes and finds the build by its saved id.
-	var out syncBuffer
+	var out bridgetest.Buffer
 	if err := codebuild.New(w.cfg, codebuild.Options{Out: &out}).Stop(t.Context(), w.options.StateDir); err != nil {
 		t.Fatal(err)
 	}
 	if !strings.Contains(out.String(), "is stopped") {
 		t.Errorf("got %q", out.String())
 	}
-	w.noBuildGoesOn()
+	w.NothingGoesOn()
 	if err := codebuild.New(w.cfg, codebuild.Options{Out: &out}).Stop(t.Context(), w.options.StateDir); err != nil {
 		t.Errorf("a second time: %v", err)
 	}
@@ -209,14 +148,14 @@ func (w *world) old(token string) (dir string) {
 // before the build is there.
 func TestStopFindsABuildThatIsStartedLate(t *testing.T) {
 	t.Parallel()
-	w := newWorld(t, "buildspec.yml", commands("sleep 60"))
+	w := newWorld(t, "buildspec.yml", bridgetest.Commands("sleep 60"))
 	w.options.StateDir = filepath.Join(t.TempDir(), "state")
-	hang := w.aws.Fault(localaws.Fault{Operation: "StartBuild", Kind: localaws.HangBefore})
+	hang := w.AWS.Fault(localaws.Fault{Operation: "StartBuild", Kind: localaws.HangBefore})
 	ended := make(chan int, 1)
 	go func() { ended <- w.build(t.Context()) }()
 	<-hang.Reached()
 	go func() {
-		if w.aws.WaitCalls(t.Context(), "ListBuildsForProject", 1) == nil {
+		if w.AWS.WaitCalls(t.Context(), "ListBuildsForProject", 1) == nil {
 			hang.Release()
 		}
 	}()
@@ -233,36 +172,36 @@ func TestStopFindsABuildThatIsStartedLate(t *testing.T) {
 	if code := <-ended; code != 5 {
 		t.Errorf("got exit code %d, want 5", code)
 	}
-	w.noBuildGoesOn()
+	w.NothingGoesOn()
 }
 
 // Only the first build's id was saved when the bridge was killed; CodeBuild is
 // building again since.
 func TestStopOfABuildThatIsBuiltAgain(t *testing.T) {
 	t.Parallel()
-	w := newWorld(t, "buildspec.yml", commands(`[ -e "$MARK" ] && sleep 60; touch "$MARK"; exit 1`))
+	w := newWorld(t, "buildspec.yml", bridgetest.Commands(`[ -e "$MARK" ] && sleep 60; touch "$MARK"; exit 1`))
 	w.options.Request.AutoRetries = 1
 	w.options.Request.Environment = []start.Variable{{Name: "MARK", Value: filepath.Join(t.TempDir(), "mark"), Type: start.Plain}}
 	ended := make(chan int, 1)
 	go func() { ended <- w.build(t.Context()) }()
-	if err := w.aws.Wait(t.Context(), func() bool { return len(w.aws.Builds()) == 2 }); err != nil {
+	if err := w.AWS.Wait(t.Context(), func() bool { return len(w.AWS.Builds()) == 2 }); err != nil {
 		t.Fatal(err)
 	}
 	b := codebuild.New(w.cfg, codebuild.Options{Out: w.log, Plain: true})
-	if err := b.Stop(t.Context(), "", w.aws.Builds()[0].ID); err != nil {
+	if err := b.Stop(t.Context(), "", w.AWS.Builds()[0].ID); err != nil {
 		t.Error(err)
 	}
 	if code := <-ended; code != 5 {
 		t.Errorf("got exit code %d, want 5", code)
 	}
-	w.noBuildGoesOn()
+	w.NothingGoesOn()
 }
 
 func TestStopFindsABuildWhoseStartWasNeverAnswered(t *testing.T) {
 	t.Parallel()
-	w := newWorld(t, "buildspec.yml", commands("sleep 60"))
+	w := newWorld(t, "buildspec.yml", bridgetest.Commands("sleep 60"))
 	w.options.StateDir = filepath.Join(t.TempDir(), "state")
-	hang := w.aws.Fault(localaws.Fault{Operation: "StartBuild", Kind: localaws.HangAfter})
+	hang := w.AWS.Fault(localaws.Fault{Operation: "StartBuild", Kind: localaws.HangAfter})
 	ended := make(chan int, 1)
 	go func() { ended <- w.build(t.Context()) }()
 	<-hang.Reached()
@@ -285,19 +224,19 @@ func TestStopFindsABuildWhoseStartWasNeverAnswered(t *testing.T) {
 	if code := <-ended; code != 5 {
 		t.Errorf("got exit code %d, want 5", code)
 	}
-	w.noBuildGoesOn()
+	w.NothingGoesOn()
 }
 
 func TestStopOfABuildThatWasNotStarted(t *testing.T) {
 	t.Parallel()
-	w := newWorld(t, "buildspec.yml", commands("true"))
+	w := newWorld(t, "buildspec.yml", bridgetest.Commands("true"))
 	w.want(0) // another build of the project
 	b := codebuild.New(w.cfg, codebuild.Options{Out: w.log, Plain: true})
 	if err := b.Stop(t.Context(), w.old("none")); err != nil {
 		t.Error(err)
 	}
 	w.wantLog("was about to be started, and was not")
-	w.aws.Fault(localaws.Fault{Operation: "ListBuildsForProject", Kind: localaws.Refused, Code: "AccessDeniedException"})
+	w.AWS.Fault(localaws.Fault{Operation: "ListBuildsForProject", Kind: localaws.Refused, Code: "AccessDeniedException"})
 	if code := w.code(b.Stop(t.Context(), w.old("none"))); code != 7 {
 		t.Errorf("got exit code %d, want 7", code)
 	}
@@ -306,10 +245,10 @@ func TestStopOfABuildThatWasNotStarted(t *testing.T) {
 
 func TestStateOfABuildThatWasRefusedIsForgotten(t *testing.T) {
 	t.Parallel()
-	w := newWorld(t, "buildspec.yml", commands("true"))
+	w := newWorld(t, "buildspec.yml", bridgetest.Commands("true"))
 	w.options.StateDir = filepath.Join(t.TempDir(), "state")
 	w.options.Request.Project = "none"
-	w.want(2)
+	w.want(6)
 	if left, err := codebuild.Saved(w.options.StateDir); len(left) != 0 || err != nil {
 		t.Errorf("got %v %v, want nothing", left, err)
 	}
@@ -317,7 +256,7 @@ func TestStateOfABuildThatWasRefusedIsForgotten(t *testing.T) {
 
 func TestStateThatCannotBeKeptIsNoReasonNotToBuild(t *testing.T) {
 	t.Parallel()
-	w := newWorld(t, "buildspec.yml", commands("true"))
-	w.options.StateDir = filepath.Join(w.dir, "buildspec.yml", "state")
+	w := newWorld(t, "buildspec.yml", bridgetest.Commands("true"))
+	w.options.StateDir = filepath.Join(w.Dir, "buildspec.yml", "state")
 	w.want(0, "will not find this build", "SUCCEEDED")
 }

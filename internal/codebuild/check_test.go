@@ -23,16 +23,16 @@ func TestCheck(t *testing.T) {
 			change: func(_ *world, o *check.Options) { o.Project = "none" }},
 		{name: "not privileged", code: 2, words: []string{"wrong  privileged mode", "--privileged"},
 			change: func(w *world, _ *check.Options) {
-				w.aws.AddProject(localaws.Project{Name: localaws.ProjectName, SourceType: "GITLAB"})
+				w.AWS.AddProject(localaws.Project{Name: localaws.ProjectName, SourceType: "GITLAB"})
 			}},
 		{name: "not privileged, no images", words: []string{"GITLAB, which every build replaces"},
 			change: func(w *world, o *check.Options) {
 				o.Docker = false
-				w.aws.AddProject(localaws.Project{Name: localaws.ProjectName, SourceType: "GITLAB"})
+				w.AWS.AddProject(localaws.Project{Name: localaws.ProjectName, SourceType: "GITLAB"})
 			}},
 		{name: "no log", code: 2, words: []string{"wrong  log "},
 			change: func(w *world, _ *check.Options) {
-				w.aws.AddProject(localaws.Project{Name: localaws.ProjectName, Privileged: true, LogsDisabled: true})
+				w.AWS.AddProject(localaws.Project{Name: localaws.ProjectName, Privileged: true, LogsDisabled: true})
 			}},
 		{name: "no bucket", code: 2, words: []string{"there is no bucket none-here"},
 			change: func(_ *world, o *check.Options) { o.Bucket = "none-here" }},
@@ -45,7 +45,7 @@ func TestCheck(t *testing.T) {
 		{name: "nothing allowed", code: 2, words: []string{"?      project", "wrong  codebuild:BatchGetBuilds", "wrong  codebuild:StopBuild", "wrong  logs:GetLogEvents"},
 			change: func(w *world, _ *check.Options) {
 				for _, service := range []string{"codebuild", "logs"} {
-					w.aws.Fault(localaws.Fault{Service: service, Count: -1, Kind: localaws.Refused, Code: "AccessDeniedException"})
+					w.AWS.Fault(localaws.Fault{Service: service, Count: -1, Kind: localaws.Refused, Code: "AccessDeniedException"})
 				}
 			}},
 	}
@@ -61,7 +61,7 @@ func TestCheck(t *testing.T) {
 				t.Errorf("got exit code %d, want %d", code, test.code)
 			}
 			w.wantLog(test.words...)
-			if len(w.aws.Builds()) != 0 || len(w.aws.Objects(localaws.SourceBucket)) != 0 {
+			if len(w.AWS.Builds()) != 0 || len(w.AWS.Objects(localaws.SourceBucket)) != 0 {
 				t.Error("the check has changed something")
 			}
 		})
@@ -70,7 +70,7 @@ func TestCheck(t *testing.T) {
 
 func bucket(w *world, b localaws.Bucket) {
 	w.t.Helper()
-	if err := w.aws.CreateBucket(localaws.SourceBucket, b); err != nil {
+	if err := w.AWS.CreateBucket(localaws.SourceBucket, b); err != nil {
 		w.t.Fatal(err)
 	}
 }

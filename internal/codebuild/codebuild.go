@@ -13,7 +13,6 @@ import (
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/smithy-go"
 
-	"github.com/fargate-driver/fargate-driver/internal/codebuild/apierror"
 	"github.com/fargate-driver/fargate-driver/internal/codebuild/report"
 	"github.com/fargate-driver/fargate-driver/internal/joblog"
 )
@@ -65,7 +64,9 @@ var ErrStop = errors.New("told to stop")
 // usage is an error that trying again will not cure.
 func usage(err error) error { return &ExitError{report.ExitUsage, err} }
 
-// notBegun classifies an error from before a build was started.
+// notBegun classifies an error from before a build was started. What AWS has
+// refused or not answered is told from what can be seen without it: nothing was
+// started, so trying again costs nothing, and somebody may have to be asked.
 func notBegun(err error) error {
 	var call *smithy.OperationError
 	var exit *ExitError
@@ -76,7 +77,7 @@ func notBegun(err error) error {
 		return &ExitError{report.ExitTimedOut, err}
 	case errors.Is(err, ErrStop), errors.Is(err, context.Canceled):
 		return &ExitError{report.ExitStopped, err}
-	case errors.As(err, &call) && apierror.Passing(err):
+	case errors.As(err, &call):
 		return &ExitError{report.ExitNotBegun, err}
 	}
 	return usage(err)

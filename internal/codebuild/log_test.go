@@ -6,6 +6,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/fargate-driver/fargate-driver/internal/codebuild/bridgetest"
 	"github.com/fargate-driver/fargate-driver/internal/codebuild/follow"
 	"github.com/fargate-driver/fargate-driver/internal/localaws"
 )
@@ -31,7 +32,7 @@ func (w *world) wantNumbers(n int) {
 
 // numbers is a buildspec that writes that many lines.
 func numbers(n int) string {
-	return commands(fmt.Sprintf("seq 1 %d | sed 's/^/line /'", n))
+	return bridgetest.Commands(fmt.Sprintf("seq 1 %d | sed 's/^/line /'", n))
 }
 
 func TestEveryLineOnce(t *testing.T) {
@@ -53,8 +54,8 @@ func TestEveryLineOnce(t *testing.T) {
 		t.Run(test.name, func(t *testing.T) {
 			t.Parallel()
 			w := newWorld(t, "buildspec.yml", numbers(test.lines))
-			w.aws.SetLogPages(test.pages)
-			w.aws.PlanBuilds(test.plan)
+			w.AWS.SetLogPages(test.pages)
+			w.AWS.PlanBuilds(test.plan)
 			w.want(0)
 			w.wantNumbers(test.lines)
 			w.wantSections(5)
@@ -65,10 +66,10 @@ func TestEveryLineOnce(t *testing.T) {
 func TestEveryLineOnceUnderThrottling(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t, "buildspec.yml", numbers(30))
-	w.aws.SetLogPages(localaws.LogPages{Events: 10})
+	w.AWS.SetLogPages(localaws.LogPages{Events: 10})
 	// Refused again and again, so that no page comes without a refusal before it.
 	for i := range 4 {
-		w.aws.Fault(localaws.Fault{Operation: "GetLogEvents", Skip: i, Count: 2, Kind: localaws.Refused, Code: "ThrottlingException"})
+		w.AWS.Fault(localaws.Fault{Operation: "GetLogEvents", Skip: i, Count: 2, Kind: localaws.Refused, Code: "ThrottlingException"})
 	}
 	w.want(0)
 	w.wantNumbers(30)
@@ -78,8 +79,8 @@ func TestEveryLineOnceUnderThrottling(t *testing.T) {
 // last lines that show its end.
 func TestLinesOfAFailedBuildThatComeLate(t *testing.T) {
 	t.Parallel()
-	w := newWorld(t, "buildspec.yml", commands("seq 1 40 | sed 's/^/line /'; exit 3"))
-	w.aws.PlanBuilds(localaws.BuildPlan{LateLog: 250 * time.Millisecond})
+	w := newWorld(t, "buildspec.yml", bridgetest.Commands("seq 1 40 | sed 's/^/line /'; exit 3"))
+	w.AWS.PlanBuilds(localaws.BuildPlan{LateLog: 250 * time.Millisecond})
 	w.want(1, "exit status 3")
 	w.wantNumbers(40)
 }
@@ -88,11 +89,11 @@ func TestLinesOfAFailedBuildThatComeLate(t *testing.T) {
 // not asked for with every line.
 func TestLogThatNeverPauses(t *testing.T) {
 	t.Parallel()
-	w := newWorld(t, "buildspec.yml", commands("for i in $(seq 1 150); do echo line $i; sleep 0.01; done"))
+	w := newWorld(t, "buildspec.yml", bridgetest.Commands("for i in $(seq 1 150); do echo line $i; sleep 0.01; done"))
 	w.options.Follow.Pace.LogMin, w.options.Follow.Pace.LogMax = 100*time.Millisecond, 100*time.Millisecond
 	w.want(0)
 	w.wantNumbers(150)
-	if n := len(w.aws.Calls("GetLogEvents")); n > 60 {
+	if n := len(w.AWS.Calls("GetLogEvents")); n > 60 {
 		t.Errorf("asked %d times for 150 lines in 1.5 s, want about one call in 100 ms", n)
 	}
 }
@@ -101,24 +102,24 @@ func TestLogThatCannotBeHad(t *testing.T) {
 	t.Parallel()
 	t.Run("no log group", func(t *testing.T) {
 		t.Parallel()
-		w := newWorld(t, "buildspec.yml", commands("exit 1"))
-		w.aws.PlanBuilds(localaws.BuildPlan{NoLogGroup: true})
+		w := newWorld(t, "buildspec.yml", bridgetest.Commands("exit 1"))
+		w.AWS.PlanBuilds(localaws.BuildPlan{NoLogGroup: true})
 		w.want(1, "does not exist", "Failed command: exit 1")
 	})
 	t.Run("switched off in the project", func(t *testing.T) {
 		t.Parallel()
-		w := newWorld(t, "buildspec.yml", commands("true"))
-		w.aws.AddProject(localaws.Project{Name: localaws.ProjectName, LogsDisabled: true})
+		w := newWorld(t, "buildspec.yml", bridgetest.Commands("true"))
+		w.AWS.AddProject(localaws.Project{Name: localaws.ProjectName, LogsDisabled: true})
 		w.want(0, "SUCCEEDED")
-		if n := len(w.aws.Calls("GetLogEvents")); n != 0 {
+		if n := len(w.AWS.Calls("GetLogEvents")); n != 0 {
 			t.Errorf("asked %d times for a log that is not kept", n)
 		}
 	})
 	t.Run("CloudWatch down", func(t *testing.T) {
 		t.Parallel()
-		w := newWorld(t, "buildspec.yml", commands("exit 1"))
+		w := newWorld(t, "buildspec.yml", bridgetest.Commands("exit 1"))
 		w.options.Follow.Pace.GiveUp = 300 * time.Millisecond
-		w.aws.Fault(localaws.Fault{Service: "logs", Count: -1, Kind: localaws.Refused, Code: "ServiceUnavailableException", Status: 503})
+		w.AWS.Fault(localaws.Fault{Service: "logs", Count: -1, Kind: localaws.Refused, Code: "ServiceUnavailableException", Status: 503})
 		w.want(1, "CloudWatch did not answer", "Failed command: exit 1")
 	})
 }
@@ -131,12 +132,12 @@ func TestModes(t *testing.T) {
 		code     int
 		has, not []string
 	}{
-		{follow.Phases, commands("echo a line"), 0, []string{"BUILD            SUCCEEDED", "POST_BUILD"}, []string{"\na line\n", "[Container]"}},
-		{follow.Phases, commands("exit 1"), 1, []string{"BUILD            FAILED"}, []string{"[Container]"}},
-		{follow.Phases, commands("echo toomanyrequests; exit 1"), 1, []string{"Docker Hub limits pulls"}, []string{"\ntoomanyrequests\n"}},
-		{follow.Failed, commands("echo a line"), 0, nil, []string{"\na line\n", "section_"}},
-		{follow.Failed, commands("echo a line; exit 1"), 1, []string{"\na line\n"}, []string{"section_"}},
-		{follow.Off, commands("echo a line; exit 1"), 1, []string{"Failed command"}, []string{"\na line\n", "PROVISIONING"}},
+		{follow.Phases, bridgetest.Commands("echo a line"), 0, []string{"BUILD            SUCCEEDED", "POST_BUILD"}, []string{"\na line\n", "[Container]"}},
+		{follow.Phases, bridgetest.Commands("exit 1"), 1, []string{"BUILD            FAILED"}, []string{"[Container]"}},
+		{follow.Phases, bridgetest.Commands("echo toomanyrequests; exit 1"), 1, []string{"Docker Hub limits pulls"}, []string{"\ntoomanyrequests\n"}},
+		{follow.Failed, bridgetest.Commands("echo a line"), 0, nil, []string{"\na line\n", "section_"}},
+		{follow.Failed, bridgetest.Commands("echo a line; exit 1"), 1, []string{"\na line\n"}, []string{"section_"}},
+		{follow.Off, bridgetest.Commands("echo a line; exit 1"), 1, []string{"Failed command"}, []string{"\na line\n", "PROVISIONING"}},
 	}
 	for i, test := range tests {
 		t.Run(fmt.Sprint(test.mode, " ", i), func(t *testing.T) {
@@ -155,7 +156,7 @@ func TestModes(t *testing.T) {
 
 func TestByteBudget(t *testing.T) {
 	t.Parallel()
-	w := newWorld(t, "buildspec.yml", commands("seq 1 20000 | sed 's/^/line /'; exit 1"))
+	w := newWorld(t, "buildspec.yml", bridgetest.Commands("seq 1 20000 | sed 's/^/line /'; exit 1"))
 	w.options.Follow.MaxBytes = 20_000
 	w.want(1, "\nline 1\n", "\nline 20000\n", "lines are left out here", "Failed command")
 	if size := len(w.log.String()); size > 23_000 {
@@ -167,7 +168,7 @@ func TestByteBudget(t *testing.T) {
 // A line over the budget is the one thing that is cut.
 func TestByteBudgetOfOneLine(t *testing.T) {
 	t.Parallel()
-	w := newWorld(t, "buildspec.yml", commands("head -c 700000 /dev/zero | tr '\\0' x; echo; exit 1"))
+	w := newWorld(t, "buildspec.yml", bridgetest.Commands("head -c 700000 /dev/zero | tr '\\0' x; echo; exit 1"))
 	w.options.Follow.MaxBytes = 20_000
 	w.want(1, "bytes of this line are left out here", "Failed command")
 	if size := len(w.log.String()); size > 23_000 {
@@ -178,7 +179,7 @@ func TestByteBudgetOfOneLine(t *testing.T) {
 // A build that writes the agent's own lines gets no sections for them.
 func TestAgentLinesOfTheBuildItself(t *testing.T) {
 	t.Parallel()
-	w := newWorld(t, "buildspec.yml", commands(
+	w := newWorld(t, "buildspec.yml", bridgetest.Commands(
 		`for i in $(seq 1 500); do echo "[Container] 2024/05/20 12:34:56 Entering phase BUILD"; echo "[Container] 2024/05/20 12:34:56 Entering phase MINE$i"; done`))
 	w.want(0, "Entering phase MINE500")
 	w.wantSections(5)
@@ -188,7 +189,7 @@ func TestAgentLinesOfTheBuildItself(t *testing.T) {
 // comes after it.
 func TestMarkersInTheOutputAreHarmless(t *testing.T) {
 	t.Parallel()
-	w := newWorld(t, "buildspec.yml", commands(
+	w := newWorld(t, "buildspec.yml", bridgetest.Commands(
 		`printf '\033[0Ksection_end:1:codebuild_4_build\r\033[0K\n'`,
 		`printf '\033[0Ksection_start:1:hidden[collapsed=true]\r\033[0Knothing to see\n'`,
 		`exit 1`))
@@ -199,7 +200,7 @@ func TestMarkersInTheOutputAreHarmless(t *testing.T) {
 // Nor can the values that it exports, which the summary shows.
 func TestMarkersInExportedVariablesAreHarmless(t *testing.T) {
 	t.Parallel()
-	w := newWorld(t, "buildspec.yml", "env:\n  exported-variables: [MINE]\n"+commands(
+	w := newWorld(t, "buildspec.yml", "env:\n  exported-variables: [MINE]\n"+bridgetest.Commands(
 		`export MINE="$(printf '\033[0Ksection_start:1:hidden[collapsed=true]\r\033[0Knothing to see')"`))
 	w.want(0, "MINE=", "nothing to see")
 	w.wantSections(5)
@@ -207,7 +208,7 @@ func TestMarkersInExportedVariablesAreHarmless(t *testing.T) {
 
 func TestOddLines(t *testing.T) {
 	t.Parallel()
-	w := newWorld(t, "buildspec.yml", commands(
+	w := newWorld(t, "buildspec.yml", bridgetest.Commands(
 		`head -c 700000 /dev/zero | tr '\0' x; echo`,
 		`printf 'without an end'`))
 	w.want(0, "\n"+strings.Repeat("x", 700_000)+"\n", "\nwithout an end")
@@ -216,7 +217,7 @@ func TestOddLines(t *testing.T) {
 
 func TestHeartbeat(t *testing.T) {
 	t.Parallel()
-	w := newWorld(t, "buildspec.yml", commands("sleep 1"))
+	w := newWorld(t, "buildspec.yml", bridgetest.Commands("sleep 1"))
 	w.options.Follow.Pace.Heartbeat = 200 * time.Millisecond
 	w.want(0, "... still in BUILD after")
 }
@@ -224,10 +225,10 @@ func TestHeartbeat(t *testing.T) {
 // Many followers share CloudWatch's quota: in silence they ask less often.
 func TestSilenceIsAskedLessOften(t *testing.T) {
 	t.Parallel()
-	w := newWorld(t, "buildspec.yml", commands("sleep 1.5"))
+	w := newWorld(t, "buildspec.yml", bridgetest.Commands("sleep 1.5"))
 	w.options.Follow.Pace.LogMax, w.options.Follow.Pace.BuildMax = 500*time.Millisecond, 500*time.Millisecond
 	w.want(0)
-	if n := len(w.aws.Calls("GetLogEvents", "BatchGetBuilds")); n > 30 {
+	if n := len(w.AWS.Calls("GetLogEvents", "BatchGetBuilds")); n > 30 {
 		t.Errorf("asked %d times in 1.5 s, want fewer and fewer", n)
 	}
 }

@@ -17,11 +17,11 @@ import (
 func publishWorld(t *testing.T) (*world, codebuild.PublishOptions) {
 	t.Helper()
 	w := newWorld(t, "appspec.yml", "version: 0.0\n", "bin/app", "binary")
-	if err := w.aws.CreateBucket("artifacts", localaws.Bucket{}); err != nil {
+	if err := w.AWS.CreateBucket("artifacts", localaws.Bucket{}); err != nil {
 		t.Fatal(err)
 	}
 	return w, codebuild.PublishOptions{
-		Archive: archive.Options{Dir: w.dir, NoIgnore: true}, Format: "zip", Level: 6,
+		Archive: archive.Options{Dir: w.Dir, NoIgnore: true}, Format: "zip", Level: 6,
 		Bucket: "artifacts", Key: "shop/1.zip", Application: "shop", Group: "prod",
 		Wait: true, Find: 5 * time.Second, Every: 20 * time.Millisecond,
 	}
@@ -35,7 +35,7 @@ func (w *world) publish(ctx context.Context, o codebuild.PublishOptions) int {
 func TestPublish(t *testing.T) {
 	t.Parallel()
 	w, o := publishWorld(t)
-	w.aws.PlanDeployments(localaws.DeployPlan{Trigger: 50 * time.Millisecond, Event: 20 * time.Millisecond, Targets: 30})
+	w.AWS.PlanDeployments(localaws.DeployPlan{Trigger: 50 * time.Millisecond, Event: 20 * time.Millisecond, Targets: 30})
 	if code := w.publish(t.Context(), o); code != 0 {
 		t.Errorf("got exit code %d", code)
 	}
@@ -43,7 +43,7 @@ func TestPublish(t *testing.T) {
 	if n := strings.Count(w.log.String(), "ApplicationStart     Succeeded"); n != 30 {
 		t.Errorf("got %d targets' steps, want each of 30 once", n)
 	}
-	content, metadata, _ := w.aws.Object("artifacts", "shop/1.zip")
+	content, metadata, _ := w.AWS.Object("artifacts", "shop/1.zip")
 	if metadata["application-name"] != "shop" || metadata["deploymentgroup-name"] != "prod" {
 		t.Errorf("got metadata %v", metadata)
 	}
@@ -55,12 +55,12 @@ func TestPublish(t *testing.T) {
 func TestPublishAgainFindsTheNewDeployment(t *testing.T) {
 	t.Parallel()
 	w, o := publishWorld(t)
-	w.aws.PlanDeployments(localaws.DeployPlan{Event: time.Millisecond, FailAt: "Install"})
+	w.AWS.PlanDeployments(localaws.DeployPlan{Event: time.Millisecond, FailAt: "Install"})
 	if code := w.publish(t.Context(), o); code != 1 {
 		t.Errorf("got exit code %d, want 1", code)
 	}
 	// The same bytes under the same key: only its id tells the second from the first.
-	w.aws.PlanDeployments(localaws.DeployPlan{Event: time.Millisecond, Trigger: 100 * time.Millisecond})
+	w.AWS.PlanDeployments(localaws.DeployPlan{Event: time.Millisecond, Trigger: 100 * time.Millisecond})
 	if code := w.publish(t.Context(), o); code != 0 {
 		t.Errorf("got exit code %d, want 0", code)
 	}
@@ -83,37 +83,37 @@ func TestPublishFailures(t *testing.T) {
 			change: func(_ *world, o *codebuild.PublishOptions) { o.Find = 100 * time.Millisecond },
 			words:  []string{"no deployment was made", "look whether the bucket's trigger runs"}},
 		{name: "takes too long", plan: localaws.DeployPlan{Event: time.Hour}, code: 4,
-			change: func(_ *world, o *codebuild.PublishOptions) { o.Limit = 300 * time.Millisecond },
+			change: func(_ *world, o *codebuild.PublishOptions) { o.Limit = 3 * time.Second },
 			words:  []string{"--wait-timeout is over", "it goes on"}},
-		{name: "bucket of somebody else", code: 2,
+		{name: "bucket of somebody else", code: 6,
 			change: func(w *world, o *codebuild.PublishOptions) {
 				o.BucketOwner = localaws.Account
-				if err := w.aws.CreateBucket("artifacts", localaws.Bucket{Owner: "999999999999"}); err != nil {
+				if err := w.AWS.CreateBucket("artifacts", localaws.Bucket{Owner: "999999999999"}); err != nil {
 					w.t.Error(err)
 				}
 			}, words: []string{"must own the bucket"}},
-		{name: "may not look", code: 2,
+		{name: "may not look", code: 6,
 			change: func(w *world, _ *codebuild.PublishOptions) {
-				w.aws.Fault(localaws.Fault{Service: "codedeploy", Count: -1, Kind: localaws.Refused, Code: "AccessDeniedException"})
+				w.AWS.Fault(localaws.Fault{Service: "codedeploy", Count: -1, Kind: localaws.Refused, Code: "AccessDeniedException"})
 			}, words: []string{"codedeploy:ListDeployments", "--wait-role-arn"}},
 		{name: "may not see the steps", plan: localaws.DeployPlan{Event: 10 * time.Millisecond}, code: 0,
 			change: func(w *world, _ *codebuild.PublishOptions) {
-				w.aws.Fault(localaws.Fault{Operation: "BatchGetDeploymentTargets", Count: -1, Kind: localaws.Refused, Code: "AccessDeniedException"})
+				w.AWS.Fault(localaws.Fault{Operation: "BatchGetDeploymentTargets", Count: -1, Kind: localaws.Refused, Code: "AccessDeniedException"})
 			}, words: []string{"codedeploy:ListDeploymentTargets", "Succeeded"}},
 		{name: "may not look any more", plan: localaws.DeployPlan{Event: 10 * time.Millisecond}, code: 7,
 			change: func(w *world, _ *codebuild.PublishOptions) {
-				w.aws.Fault(localaws.Fault{Operation: "GetDeployment", Skip: 1, Count: -1, Kind: localaws.Refused, Code: "AccessDeniedException"})
+				w.AWS.Fault(localaws.Fault{Operation: "GetDeployment", Skip: 1, Count: -1, Kind: localaws.Refused, Code: "AccessDeniedException"})
 			}, words: []string{"contact with the deployment is lost"}},
 		{name: "throttled now and then", plan: localaws.DeployPlan{Event: 10 * time.Millisecond}, code: 0,
 			change: func(w *world, _ *codebuild.PublishOptions) {
-				w.aws.Fault(localaws.Fault{Service: "codedeploy", Skip: 2, Count: 5, Kind: localaws.Refused, Code: "ThrottlingException"})
+				w.AWS.Fault(localaws.Fault{Service: "codedeploy", Skip: 2, Count: 5, Kind: localaws.Refused, Code: "ThrottlingException"})
 			}, words: []string{"Succeeded"}},
 	}
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {
 			t.Parallel()
 			w, o := publishWorld(t)
-			w.aws.PlanDeployments(test.plan)
+			w.AWS.PlanDeployments(test.plan)
 			if test.change != nil {
 				test.change(w, &o)
 			}
@@ -132,11 +132,11 @@ func TestPublishTarGzWithoutWaiting(t *testing.T) {
 	if code := w.publish(t.Context(), o); code != 0 {
 		t.Errorf("got exit code %d", code)
 	}
-	content, _, _ := w.aws.Object("artifacts", "shop/1.tar.gz")
+	content, _, _ := w.AWS.Object("artifacts", "shop/1.tar.gz")
 	if !bytes.HasPrefix(content, []byte{0x1f, 0x8b}) {
 		t.Error("got no gzip")
 	}
-	if n := len(w.aws.Calls("codedeploy:")); n != 0 {
+	if n := len(w.AWS.Calls("codedeploy:")); n != 0 {
 		t.Errorf("asked CodeDeploy %d times without --wait", n)
 	}
 }

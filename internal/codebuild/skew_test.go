@@ -11,6 +11,8 @@ import (
 	"time"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
+
+	"github.com/fargate-driver/fargate-driver/internal/codebuild/bridgetest"
 )
 
 // ahead stands before AWS as if AWS's clock were an hour ahead of ours. Like
@@ -53,8 +55,8 @@ func ahead(t *testing.T, target string) (endpoint string, refused *atomic.Int64)
 // give up before it has.
 func TestClockSkewIsSurvived(t *testing.T) {
 	t.Parallel()
-	w := newWorld(t, "buildspec.yml", commands("echo the end"))
-	endpoint, refused := ahead(t, w.aws.URL())
+	w := newWorld(t, "buildspec.yml", bridgetest.Commands("echo the end"))
+	endpoint, refused := ahead(t, w.AWS.URL())
 	w.cfg.BaseEndpoint = aws.String(endpoint)
 	w.cfg.RetryMaxAttempts = 3
 	w.want(0, "\nthe end\n", "SUCCEEDED")

@@ -2,101 +2,25 @@ package codebuild
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
-	"io/fs"
 	"os"
-	"path/filepath"
 	"time"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
+	"github.com/aws/aws-sdk-go-v2/aws/retry"
 	"github.com/aws/aws-sdk-go-v2/service/codebuild"
 	"github.com/aws/aws-sdk-go-v2/service/codebuild/types"
 
 	"github.com/fargate-driver/fargate-driver/internal/codebuild/apierror"
 	"github.com/fargate-driver/fargate-driver/internal/codebuild/build"
 	"github.com/fargate-driver/fargate-driver/internal/codebuild/report"
+	"github.com/fargate-driver/fargate-driver/internal/codebuild/start"
 )
 
-// State is what is kept of a build, from before it is started until it has
-// ended, so that after_script can stop it when the bridge itself was killed.
-type State struct {
-	Project string `json:"project"`
-	Region  string `json:"region"`
-	// Token is the value of tokenVariable in the build's environment.
-	Token string `json:"token"`
-	// BuildID is empty until StartBuild has answered.
-	BuildID string `json:"buildId,omitempty"`
-}
-
-// tokenVariable is a variable of every build that we start, by which it is
-// found again if its id was never learnt.
-const tokenVariable = "BRIDGE_TOKEN"
-
-// stateFile is where a State is kept; the zero value keeps nothing.
-type stateFile struct{ path string }
-
-// newStateFile makes the directory. A build of its own has a file of its own: a
-// job may start several.
-func newStateFile(dir, token string) (stateFile, error) {
-	if dir == "" {
-		return stateFile{}, nil
-	}
-	if err := os.MkdirAll(dir, 0o700); err != nil {
-		return stateFile{}, err
-	}
-	return stateFile{filepath.Join(dir, token+".json")}, nil
-}
-
-// save replaces the file as a whole: we may be killed at any time.
-func (f stateFile) save(s State) error {
-	if f.path == "" {
-		return nil
-	}
-	content, err := json.Marshal(s)
-	if err != nil {
-		return err
-	}
-	if err := os.WriteFile(f.path+".new", content, 0o600); err != nil {
-		return err
-	}
-	return os.Rename(f.path+".new", f.path)
-}
-
-func (f stateFile) forget() {
-	if f.path != "" {
-		os.Remove(f.path)
-	}
-}
-
-// Saved lists the builds of which a state is kept, by their files.
-func Saved(dir string) (map[string]State, error) {
-	files, err := os.ReadDir(dir)
-	if errors.Is(err, fs.ErrNotExist) {
-		return nil, nil
-	}
-	if err != nil {
-		return nil, fmt.Errorf("reading the saved builds: %w", err)
-	}
-	found := map[string]State{}
-	for _, f := range files {
-		if filepath.Ext(f.Name()) != ".json" {
-			continue
-		}
-		path := filepath.Join(dir, f.Name())
-		content, err := os.ReadFile(path)
-		if err != nil {
-			return nil, fmt.Errorf("reading the saved builds: %w", err)
-		}
-		var s State
-		if err := json.Unmarshal(content, &s); err != nil || (s.BuildID == "" && s.Token == "") {
-			continue // none of ours
-		}
-		found[path] = s
-	}
-	return found, nil
-}
+// afterScriptLimit bounds how long `stop` tries to stop one build: after_script
+// itself has five minutes.
+const afterScriptLimit = time.Minute
 
 // Stop stops builds: those given, or those of which a state is kept in dir. A
 // build that has ended already is no failure.
@@ -134,7 +58,9 @@ func (b *Bridge) Stop(ctx context.Context, dir string, ids ...string) error {
 			}
 			state.BuildID = id
 		}
-		out, err := stopLast(ctx, cfg, state.BuildID)
+		within, cancel := context.WithTimeout(ctx, afterScriptLimit)
+		out, err := stopLast(within, cfg, state.BuildID)
+		cancel()
 		if err != nil {
 			failed = errors.Join(failed, err)
 			continue
@@ -165,67 +91,95 @@ func stopLast(ctx context.Context, cfg aws.Config, id string) (build.Build, erro
 	}
 }
 
-// stopLimit bounds the stopping of a build: after a SIGTERM there may be no
-// more than a task's stopTimeout, 30 s.
-const stopLimit = 10 * time.Second
-
-// stopBuild stops a build for the bridge that followed it, with a context of
-// its own, and tells whether that was accepted.
-func (b *Bridge) stopBuild(ctx context.Context, id string) bool {
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), stopLimit)
+// stopBuild stops a build for the bridge that followed it and tells whether
+// that was accepted. It returns the build as it then was, which may have ended
+// before.
+func (b *Bridge) stopBuild(end ending, id string) (build.Build, bool) {
+	ctx, cancel := context.WithTimeout(end.stop, stopWithin)
 	defer cancel()
 	out, err := stopLast(ctx, b.cfg, id)
 	if err != nil {
 		b.say.Error("%v. It may go on; stop it with: codebuild-bridge stop %s", err, id)
-		return false
+		return build.Build{}, false
 	}
 	if out.Complete && out.Status != build.Stopped {
 		b.say.Warn("Build %s had already ended: %s", out.ID, out.Status)
 	} else {
 		b.say.Info("Build %s is stopped.", out.ID)
 	}
-	return true
+	return out, true
 }
 
-// stopBuild makes the call until it is answered or the context ends.
-func stopBuild(ctx context.Context, cfg aws.Config, id string) (build.Build, error) {
-	client := codebuild.NewFromConfig(cfg)
+// callLimit bounds one attempt of the calls that find and stop a build, which
+// answer within a second; retryAfter is the time between two attempts.
+const (
+	callLimit  = 3 * time.Second
+	retryAfter = 500 * time.Millisecond
+)
+
+// client repeats a call once, by which the SDK corrects for a wrong clock of
+// ours, and not after a pause of up to 20 s as it would by itself.
+func client(cfg aws.Config) *codebuild.Client {
+	return codebuild.NewFromConfig(cfg, func(o *codebuild.Options) {
+		o.RetryMaxAttempts = 2
+		o.Retryer = retry.NewStandard(func(r *retry.StandardOptions) { r.MaxBackoff = retryAfter })
+	})
+}
+
+// insist makes a call until it is answered, refused for good, or ctx ends.
+func insist(ctx context.Context, cfg aws.Config, call func(context.Context) error) error {
 	for {
-		out, err := client.StopBuild(ctx, &codebuild.StopBuildInput{Id: aws.String(id)})
-		if err == nil {
-			return build.From(out.Build), nil
+		attempt, cancel := context.WithTimeout(ctx, callLimit)
+		err := call(attempt)
+		cancel()
+		if err == nil || ctx.Err() != nil || !apierror.Passing(err) {
+			return err
 		}
 		if apierror.Of(err) == apierror.Expired {
 			apierror.Renew(cfg)
 		}
-		if ctx.Err() != nil || !apierror.Passing(err) {
-			hint := ""
-			if apierror.Of(err) == apierror.Denied {
-				hint = "; the job's role needs codebuild:StopBuild on the project"
-			}
-			return build.Build{}, fmt.Errorf("stopping build %s: %w%s", id, apierror.Plain(err), hint)
-		}
 		select {
 		case <-ctx.Done():
-		case <-time.After(500 * time.Millisecond):
+			return err
+		case <-time.After(retryAfter):
 		}
 	}
+}
+
+// stopBuild makes the call until it is answered or the context ends.
+func stopBuild(ctx context.Context, cfg aws.Config, id string) (build.Build, error) {
+	var out *codebuild.StopBuildOutput
+	err := insist(ctx, cfg, func(ctx context.Context) (err error) {
+		out, err = client(cfg).StopBuild(ctx, &codebuild.StopBuildInput{Id: aws.String(id)})
+		return err
+	})
+	switch {
+	case err == nil:
+		return build.From(out.Build), nil
+	case apierror.Of(err) == apierror.Denied:
+		return build.Build{}, fmt.Errorf("stopping build %s: %w; the job's role needs codebuild:StopBuild on the project", id, apierror.Plain(err))
+	case ctx.Err() != nil && apierror.Status(err) == 0:
+		return build.Build{}, fmt.Errorf("stopping build %s: AWS has not answered in time", id)
+	}
+	return build.Build{}, fmt.Errorf("stopping build %s: %w", id, apierror.Plain(err))
 }
 
 // findBuild looks for a build whose start was never answered, by its token. It
 // is among the project's latest, of which one page has 100.
 func findBuild(ctx context.Context, cfg aws.Config, s State) (id string, err error) {
-	client := codebuild.NewFromConfig(cfg)
-	list, err := client.ListBuildsForProject(ctx, &codebuild.ListBuildsForProjectInput{
-		ProjectName: aws.String(s.Project), SortOrder: types.SortOrderTypeDescending,
-	})
-	if err == nil && len(list.Ids) > 0 {
-		var got *codebuild.BatchGetBuildsOutput
-		got, err = client.BatchGetBuilds(ctx, &codebuild.BatchGetBuildsInput{Ids: list.Ids[:min(len(list.Ids), 100)]})
-		if err == nil {
-			return withToken(got.Builds, s.Token), nil
+	err = insist(ctx, cfg, func(ctx context.Context) error {
+		list, err := client(cfg).ListBuildsForProject(ctx, &codebuild.ListBuildsForProjectInput{
+			ProjectName: aws.String(s.Project), SortOrder: types.SortOrderTypeDescending,
+		})
+		if err != nil || len(list.Ids) == 0 {
+			return err
 		}
-	}
+		got, err := client(cfg).BatchGetBuilds(ctx, &codebuild.BatchGetBuildsInput{Ids: list.Ids[:min(len(list.Ids), 100)]})
+		if err == nil {
+			id = withToken(got.Builds, s.Token)
+		}
+		return err
+	})
 	if err != nil {
 		hint := ""
 		if apierror.Of(err) == apierror.Denied {
@@ -233,7 +187,7 @@ func findBuild(ctx context.Context, cfg aws.Config, s State) (id string, err err
 		}
 		return "", fmt.Errorf("looking for a build of project %s that may have been started: %w%s", s.Project, apierror.Plain(err), hint)
 	}
-	return "", nil
+	return id, nil
 }
 
 // A start that was on its way when the bridge was killed may be carried out, and
@@ -266,7 +220,7 @@ func withToken(builds []types.Build, token string) string {
 			continue
 		}
 		for _, v := range b.Environment.EnvironmentVariables {
-			if aws.ToString(v.Name) == tokenVariable && aws.ToString(v.Value) == token {
+			if aws.ToString(v.Name) == start.TokenVariable && aws.ToString(v.Value) == token {
 				return aws.ToString(b.Id)
 			}
 		}

@@ -192,6 +192,8 @@ func (s *Server) perform(r *http.Request, req request, w http.ResponseWriter) er
 	}
 	fault := s.faults.next(req)
 	if err := fault.before(r.Context(), s.done); err != nil {
+		// What is not read of a body would end the connection before the answer.
+		io.Copy(io.Discard, r.Body)
 		return err
 	}
 	// What was begun is finished, as at AWS, even if the client has gone.

@@ -9,11 +9,11 @@ import "github.com/fargate-driver/fargate-driver/internal/codebuild/build"
 const (
 	ExitSucceeded = 0
 	ExitFailed    = 1 // the build failed
-	ExitUsage     = 2 // flags, files or settings are wrong; trying again will not help
+	ExitUsage     = 2 // flags, files or settings are wrong, as can be seen without AWS
 	ExitFault     = 3 // CodeBuild itself failed
 	ExitTimedOut  = 4 // the build, or the job's own time, was up
 	ExitStopped   = 5 // somebody stopped the build, or the job was cancelled
-	ExitNotBegun  = 6 // AWS failed before a build was started; trying again may help
+	ExitNotBegun  = 6 // AWS refused or failed before a build was started; nothing was
 	ExitLost      = 7 // the build may still run
 )
 

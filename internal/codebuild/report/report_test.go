@@ -94,28 +94,6 @@ func TestSummaryNamesTheFailedCommand(t *testing.T) {
 	}
 }
 
-func TestDotenv(t *testing.T) {
-	t.Parallel()
-	path := filepath.Join(t.TempDir(), "b.env")
-	leftOut, err := Dotenv(path, []build.Variable{
-		{Name: "A", Value: "plain"}, {Name: "EMPTY", Value: ""}, {Name: "LINES", Value: "a\nb"}, {Name: "SPACE", Value: " a"},
-		{Name: "BAD-NAME", Value: "x"}, {Name: "BIG", Value: strings.Repeat("x", dotenvLimit)}, {Name: "EQUALS", Value: "a=b c"},
-	})
-	if err != nil {
-		t.Fatal(err)
-	}
-	got, err := os.ReadFile(path)
-	if err != nil || string(got) != "A=plain\nEQUALS=a=b c\n" {
-		t.Errorf("got %q %v", got, err)
-	}
-	if strings.Join(leftOut, " ") != "LINES SPACE BAD-NAME BIG" {
-		t.Errorf("left out %v", leftOut)
-	}
-	if _, err := Dotenv(filepath.Join(t.TempDir(), "none", "b.env"), nil); err == nil || !strings.Contains(err.Error(), "writing the report") {
-		t.Errorf("got %v, want an error that names the report", err)
-	}
-}
-
 func TestAnnotations(t *testing.T) {
 	t.Parallel()
 	path := filepath.Join(t.TempDir(), "a.json")

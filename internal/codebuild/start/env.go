@@ -31,6 +31,10 @@ const (
 	Secret VariableType = "SECRETS_MANAGER"
 )
 
+// TokenVariable is a variable of every build that the bridge starts, by which
+// it is found again if its id was never learnt.
+const TokenVariable = "BRIDGE_TOKEN"
+
 // defaultVariables is what every build is told of its job. None of them is a
 // secret. CI_JOB_TOKEN, CI_REGISTRY_PASSWORD, CI_REPOSITORY_URL and their like
 // are not in it: whoever may look at a build could read them.
@@ -114,7 +118,7 @@ func (o EnvironmentOptions) matching(pattern string, found map[string]Variable) 
 		return nil, fmt.Errorf("reading --env %s: %w", pattern, err)
 	}
 	for _, name := range slices.Sorted(maps.Keys(o.Job)) {
-		if ok, _ := path.Match(pattern, name); !ok || !variableName.MatchString(name) || strings.HasPrefix(name, "CODEBUILD_") {
+		if ok, _ := path.Match(pattern, name); !ok || !variableName.MatchString(name) || strings.HasPrefix(name, "CODEBUILD_") || name == TokenVariable {
 			continue
 		}
 		if LooksSecret(name, o.Job[name]) && !o.Allows(name) {
@@ -133,6 +137,8 @@ func (o EnvironmentOptions) variable(name, value string, given bool) (Variable, 
 		return Variable{}, fmt.Errorf("reading --env: %q is no name of a variable; write NAME=VALUE, NAME=ssm:PARAMETER or NAME=secret:ID", name)
 	case strings.HasPrefix(name, "CODEBUILD_"):
 		return Variable{}, fmt.Errorf("reading --env %s: names that begin with CODEBUILD_ are CodeBuild's own", name)
+	case name == TokenVariable:
+		return Variable{}, fmt.Errorf("reading --env %s: that name is the bridge's own", name)
 	}
 	if given {
 		for prefix, kind := range map[string]VariableType{"ssm:": Parameter, "secret:": Secret} {

@@ -6,13 +6,10 @@ import (
 	"context"
 	"crypto/rand"
 	"encoding/hex"
-	"encoding/json"
 	"errors"
 	"fmt"
-	"io"
 	mathrand "math/rand/v2"
 	"net"
-	"slices"
 	"strings"
 	"time"
 
@@ -22,6 +19,7 @@ import (
 
 	"github.com/fargate-driver/fargate-driver/internal/codebuild/apierror"
 	"github.com/fargate-driver/fargate-driver/internal/codebuild/build"
+	"github.com/fargate-driver/fargate-driver/internal/codebuild/grace"
 	"github.com/fargate-driver/fargate-driver/internal/joblog"
 )
 
@@ -31,6 +29,9 @@ type Request struct {
 
 	SourceLocation string // bucket/key of the zip
 	SourceVersion  string // of the object, where the bucket keeps versions
+	// OwnSource builds what the project itself names, of which SourceVersion is
+	// then a commit, branch, tag or version.
+	OwnSource bool
 
 	// Buildspec is a path in the source. BuildspecText replaces it by a text.
 	// Either replaces the commands that the project's owner has written down, so
@@ -60,7 +61,8 @@ type Request struct {
 	Timeout, QueuedLimit time.Duration // rounded up to minutes; 0: the project's
 
 	// OverrideJSON is merged into the request last: StartBuild's own members,
-	// as `aws codebuild start-build --cli-input-json` takes them.
+	// as `aws codebuild start-build --cli-input-json` takes them; Overrides says
+	// which.
 	OverrideJSON string
 }
 
@@ -90,6 +92,7 @@ func (r Request) input() (*codebuild.StartBuildInput, error) {
 		// A project may be set up to build again by itself. Then the job would be
 		// red while another build still runs and pushes; GitLab has retry: for that.
 		AutoRetryLimitOverride: aws.Int32(int32(r.AutoRetries)),
+		IdempotencyToken:       aws.String(token()),
 	}
 	if r.SourceLocation != "" {
 		in.SourceTypeOverride = types.SourceTypeS3
@@ -128,39 +131,11 @@ func (r Request) input() (*codebuild.StartBuildInput, error) {
 		in.DebugSessionEnabled = aws.Bool(true)
 	}
 	if r.OverrideJSON != "" {
-		// Decoded into what is there, an element would inherit what it does not say.
-		ours := in.EnvironmentVariablesOverride
-		in.EnvironmentVariablesOverride = nil
-		d := json.NewDecoder(strings.NewReader(r.OverrideJSON))
-		d.DisallowUnknownFields()
-		err := d.Decode(in)
-		if err != nil {
-			return nil, fmt.Errorf("reading --override-json: %w; it takes the members of StartBuild, as {\"imageOverride\": \"...\"}", err)
-		}
-		if _, err := d.Token(); err != io.EOF {
-			return nil, errors.New("reading --override-json: there is more after the object")
-		}
-		if in.EnvironmentVariablesOverride, err = merged(ours, in.EnvironmentVariablesOverride); err != nil {
+		if err := apply(in, r.OverrideJSON, r.OwnSource); err != nil {
 			return nil, err
 		}
 	}
-	if in.IdempotencyToken == nil {
-		in.IdempotencyToken = aws.String(token())
-	}
 	return in, nil
-}
-
-// merged are our variables and those of --override-json, which win. Ours must
-// not get lost: by one of them a build is found whose start was not answered.
-func merged(ours, theirs []types.EnvironmentVariable) ([]types.EnvironmentVariable, error) {
-	for _, v := range theirs {
-		name := aws.ToString(v.Name)
-		if name == "" || v.Value == nil {
-			return nil, errors.New(`reading --override-json: a variable needs a name and a value, as {"name": "N", "value": "V"}`)
-		}
-		ours = slices.DeleteFunc(ours, func(o types.EnvironmentVariable) bool { return aws.ToString(o.Name) == name })
-	}
-	return append(ours, theirs...), nil
 }
 
 // Check tells what is wrong with a request without sending it.
@@ -201,8 +176,12 @@ type Starter struct {
 	// builds is reached.
 	WaitForCapacity time.Duration
 	// Pause is how long to wait between two such attempts, at first; it grows to
-	// six times as much. 0 means 5 s.
+	// six times as much.
 	Pause time.Duration
+	// Insist bounds for how long a StartBuild that is throttled or not answered is
+	// repeated. It must stay well within the five minutes of the idempotency token,
+	// after which a repetition would start a second build.
+	Insist time.Duration
 }
 
 // New returns a Starter that tells the job log what it waits for.
@@ -210,7 +189,7 @@ func New(cfg aws.Config, say *joblog.Log) *Starter {
 	// We repeat the call ourselves: the SDK would tell only how the last attempt
 	// went, and an earlier one that was never answered may have been carried out.
 	client := codebuild.NewFromConfig(cfg, func(o *codebuild.Options) { o.RetryMaxAttempts = 1 })
-	return &Starter{client: client, say: say, cfg: cfg, Pause: 5 * time.Second}
+	return &Starter{client: client, say: say, cfg: cfg, Pause: 5 * time.Second, Insist: 3 * time.Minute}
 }
 
 // ErrUnanswered means that a build may have been started all the same: a call
@@ -220,27 +199,26 @@ var ErrUnanswered = errors.New("it is not known whether it was started")
 const (
 	// callLimit bounds one attempt: StartBuild answers within a second or two.
 	callLimit = 30 * time.Second
-	// unansweredLimit is for how long an unanswered StartBuild is repeated. It
-	// must stay well within the five minutes of the idempotency token, after
-	// which a repetition would start a second build.
-	unansweredLimit = 3 * time.Minute
-	// stoppingLimit is the same once we were told to stop: the build may have
-	// been started, and to stop it we need its id.
-	stoppingLimit = 8 * time.Second
+	// AnswerGrace is for how long an answer is waited for once we were told to
+	// stop: the build may have been started, and to stop it we need its id.
+	AnswerGrace = 3 * time.Second
 )
 
 // Start starts the build. A call that is on its way is not cut off when ctx
-// ends, since the build might then run with nobody knowing of it: look at ctx
-// after it returns, and stop the build if it has ended.
+// ends, but given AnswerGrace, since the build might then run with nobody
+// knowing of it: look at ctx after it returns, and stop the build if it has
+// ended.
 func (s *Starter) Start(ctx context.Context, r Request) (build.Build, error) {
 	in, err := r.input()
 	if err != nil {
 		return build.Build{}, err
 	}
+	answer, cancel := grace.Period(ctx, AnswerGrace)
+	defer cancel()
 	full := time.Now().Add(s.WaitForCapacity)
 	pause := s.Pause
 	for told := false; ; {
-		b, err := s.start(ctx, in)
+		b, err := s.start(ctx, answer, in)
 		if err == nil || apierror.Of(err) != apierror.Full {
 			return b, err
 		}
@@ -264,8 +242,9 @@ func (s *Starter) Start(ctx context.Context, r Request) (build.Build, error) {
 }
 
 // start makes the call and repeats it, with the same token, while it is not
-// known whether it was carried out.
-func (s *Starter) start(ctx context.Context, in *codebuild.StartBuildInput) (build.Build, error) {
+// known whether it was carried out. ctx ends when we are told to stop, answer
+// when the call cannot be waited for any more.
+func (s *Starter) start(ctx, answer context.Context, in *codebuild.StartBuildInput) (build.Build, error) {
 	if ctx.Err() != nil {
 		return build.Build{}, fmt.Errorf("starting a build of project %s: %w", aws.ToString(in.ProjectName), context.Cause(ctx))
 	}
@@ -277,7 +256,7 @@ func (s *Starter) start(ctx context.Context, in *codebuild.StartBuildInput) (bui
 		return err
 	}
 	for {
-		out, err := s.call(ctx, in)
+		out, err := s.call(answer, in)
 		if err == nil {
 			return build.From(out.Build), nil
 		}
@@ -293,39 +272,30 @@ func (s *Starter) start(ctx context.Context, in *codebuild.StartBuildInput) (bui
 		if refused && ctx.Err() != nil && !unanswered {
 			return build.Build{}, fmt.Errorf("starting a build of project %s: %w", aws.ToString(in.ProjectName), context.Cause(ctx))
 		}
-		limit := unansweredLimit
-		if ctx.Err() != nil {
-			limit = stoppingLimit
-		}
 		again := kind == apierror.Lost || kind == apierror.Throttled || kind == apierror.Expired
 		if !again && !corrected && strings.Contains(err.Error(), "InvalidSignatureException") {
 			// Our clock is wrong; from the answer the client has learnt by how much.
 			again, corrected = true, true
 		}
-		if !again || time.Since(first) > limit {
+		if !again || answer.Err() != nil || time.Since(first) > s.Insist {
 			return build.Build{}, unsure(explain(aws.ToString(in.ProjectName), in, err))
 		}
+		pause := time.Second + mathrand.N(time.Second)
+		if ctx.Err() != nil {
+			pause /= 4 // there is little time left
+		}
 		select {
-		case <-time.After(time.Second + mathrand.N(time.Second)):
+		case <-time.After(pause):
 		case <-done(ctx):
 		}
 	}
 }
 
-// call makes the call once. It goes on for a while after ctx has ended, since
-// only its answer has the id of the build that is then to be stopped.
+// call makes the call once.
 func (s *Starter) call(ctx context.Context, in *codebuild.StartBuildInput) (*codebuild.StartBuildOutput, error) {
-	call, cancel := context.WithTimeout(context.WithoutCancel(ctx), callLimit)
+	ctx, cancel := context.WithTimeout(ctx, callLimit)
 	defer cancel()
-	stopping := context.AfterFunc(ctx, func() {
-		select {
-		case <-time.After(stoppingLimit):
-			cancel()
-		case <-call.Done():
-		}
-	})
-	defer stopping()
-	return s.client.StartBuild(call, in)
+	return s.client.StartBuild(ctx, in)
 }
 
 // neverSent tells whether a call cannot have reached AWS.

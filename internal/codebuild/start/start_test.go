@@ -43,6 +43,7 @@ func TestEnvironment(t *testing.T) {
 		{name: "URL with the token", options: EnvironmentOptions{Set: []string{"CI_REPOSITORY_URL"}}, err: "looks like a secret"},
 		{name: "credentials", options: EnvironmentOptions{Set: []string{"AWS_SECRET_ACCESS_KEY"}}, err: "looks like a secret"},
 		{name: "reserved", options: EnvironmentOptions{Set: []string{"CODEBUILD_X=1"}}, err: "CodeBuild's own"},
+		{name: "the bridge's own", options: EnvironmentOptions{Set: []string{"BRIDGE_TOKEN=1"}}, err: "the bridge's own"},
 		{name: "no name", options: EnvironmentOptions{Set: []string{"1A=b"}}, err: "no name of a variable"},
 		{name: "no pattern", options: EnvironmentOptions{Set: []string{"[A"}}, err: "syntax error in pattern"},
 	}
@@ -108,7 +109,7 @@ func TestOverrides(t *testing.T) {
 		EncryptionKey: "arn:key", Certificate: "arn:cert", CacheType: "LOCAL", CacheModes: []string{"LOCAL_DOCKER_LAYER_CACHE"},
 		LogGroup: "g", LogStream: "s", ArtifactsType: "NO_ARTIFACTS", DebugSession: true, AutoRetries: 1,
 		Timeout: 61 * time.Second, QueuedLimit: 24 * time.Hour,
-		OverrideJSON: `{"gitCloneDepthOverride": 1, "computeTypeOverride": "BUILD_GENERAL1_SMALL", "cacheOverride": {"type": "NO_CACHE"}}`,
+		OverrideJSON: `{"gitCloneDepthOverride": 1, "insecureSslOverride": true}`,
 	}.input()
 	if err != nil {
 		t.Fatal(err)
@@ -121,8 +122,8 @@ func TestOverrides(t *testing.T) {
 	if *in.TimeoutInMinutesOverride != 5 || *in.QueuedTimeoutInMinutesOverride != 480 {
 		t.Errorf("got timeouts %d and %d, want what the API takes", *in.TimeoutInMinutesOverride, *in.QueuedTimeoutInMinutesOverride)
 	}
-	if *in.GitCloneDepthOverride != 1 || in.ComputeTypeOverride != "BUILD_GENERAL1_SMALL" || in.CacheOverride.Type != types.CacheTypeNoCache {
-		t.Errorf("the JSON does not come last: %+v", in)
+	if *in.GitCloneDepthOverride != 1 || !*in.InsecureSslOverride {
+		t.Errorf("the JSON is not in it: %+v", in)
 	}
 	for _, bad := range []string{`{"noSuchOverride": 1}`, `{`, `[]`, `{} {}`, `{"environmentVariablesOverride": [{"name": "A"}]}`} {
 		if err := (Request{Project: "p", OverrideJSON: bad}).Check(); err == nil || !strings.Contains(err.Error(), "--override-json") {
