@@ -22,7 +22,13 @@ func memoryGroup(t *testing.T, limit int) (dir string) {
 			continue
 		}
 		t.Cleanup(func() { os.Remove(dir) })
-		if os.WriteFile(filepath.Join(dir, file), []byte(fmt.Sprint(limit)), 0) == nil {
+		// Only a file that the kernel put there limits anything.
+		limits, err := os.OpenFile(filepath.Join(dir, file), os.O_WRONLY, 0)
+		if err != nil {
+			continue
+		}
+		defer limits.Close()
+		if _, err := fmt.Fprint(limits, limit); err == nil {
 			return dir
 		}
 	}
