@@ -162,7 +162,7 @@ func receiveScript(path string, from io.Reader, size int64) error {
 
 // cut closes a follower's connection and waits until nothing of it is left.
 func (f *follower) cut() {
-	f.conn.close()
+	f.conn.cut()
 	<-f.done
 }
 

@@ -131,7 +131,7 @@ func TestSpoolKeepsOrder(t *testing.T) {
 	for seed := range 10 {
 		bytesOf := rand.NewChaCha8([32]byte{byte(seed)})
 		random := rand.New(bytesOf)
-		s := newSpool(t.TempDir(), 1<<20)
+		s := newSpool(t.TempDir(), 2*memorySize)
 		var want []byte
 		payload := make([]byte, wire.MaxPayload)
 		var frames [][]byte

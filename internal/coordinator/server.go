@@ -40,7 +40,8 @@ type connection struct {
 	person bool
 }
 
-func (c *connection) close() { c.conn.Close() }
+// cut ends the connection, whatever is on its way.
+func (c *connection) cut() { c.conn.Close() }
 
 // serverConfig lets one key in, and offers what both ends compute quickly.
 func (a *agent) serverConfig(hostKey ssh.Signer, version string) *ssh.ServerConfig {
@@ -92,7 +93,7 @@ func (a *agent) serve(raw net.Conn, config *ssh.ServerConfig, in func()) {
 	defer raw.Close()
 	c := &connection{conn: keepalive.NewConn(raw)}
 	raw.SetDeadline(time.Now().Add(handshakeLimit))
-	server, channels, requests, err := ssh.NewServerConn(c.conn, config)
+	server, channels, requests, err := ssh.NewServerConn(newOutbox(c.conn), config)
 	in()
 	if err != nil {
 		var refused *ssh.ServerAuthError
@@ -166,13 +167,15 @@ func (c *connection) isPerson() bool {
 	return c.person
 }
 
+// closeConnections ends all of them. What was written still goes out.
 func (a *agent) closeConnections() {
 	a.mu.Lock()
 	defer a.mu.Unlock()
+	var closing sync.WaitGroup
 	for c := range a.connections {
-		// What was written is on its way: the kernel sends it after the close.
-		c.close()
+		closing.Go(func() { c.ssh.Close() })
 	}
+	closing.Wait()
 }
 
 // contact notes that somebody needed the agent just now.

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"runtime/debug"
 	"sync"
 
 	"github.com/fargate-driver/fargate-driver/internal/wire"
@@ -12,9 +13,12 @@ import (
 
 const (
 	// memorySize is how much of a log stays in memory: more than a connection
-	// has under way (a window of 2 MiB would be more than the agent's whole
-	// memory is worth), so that a script with a reader never touches the disk.
-	memorySize = 512 << 10
+	// has under way, so that a script with a reader never touches the disk. With
+	// half of it the script waits for acknowledgements, a tenth of the throughput;
+	// twice as much brings little and is a fifth of the agent's whole memory.
+	memorySize = 1 << 20
+	// smallSize is the memory of a log that has not needed more, as most scripts.
+	smallSize = 64 << 10
 	// reserve is room beyond the limits for notices and the exit code, which
 	// must not wait for a reader. A log has a handful of them.
 	reserve = 16 << 10
@@ -117,18 +121,39 @@ func (s *spool) added(kind wire.Kind, payload []byte) {
 
 // put copies a frame into the ring.
 func (s *spool) put(kind wire.Kind, payload []byte) {
-	if s.ring == nil {
-		s.ring = make([]byte, memorySize+reserve)
+	need := s.end - s.base + int64(wire.HeaderSize+len(payload))
+	switch {
+	case need <= int64(len(s.ring)):
+	case need <= smallSize:
+		s.ring = make([]byte, smallSize)
+	default:
+		s.grow()
 	}
 	var header [wire.HeaderSize]byte
 	wire.PutHeader(header[:], kind, len(payload))
-	at := s.end
-	for _, part := range [][]byte{header[:], payload} {
-		for len(part) > 0 {
-			n := copy(s.ring[at%int64(len(s.ring)):], part)
-			part = part[n:]
-			at += int64(n)
-		}
+	copyIn(s.ring, s.end, header[:])
+	copyIn(s.ring, s.end+wire.HeaderSize, payload)
+}
+
+// grow makes the ring as large as it may be. What a cursor handed out stays as
+// it is, in the old one.
+func (s *spool) grow() {
+	old := s.ring
+	s.ring = make([]byte, memorySize+reserve)
+	for at := s.base; at < s.end; {
+		part := old[at%int64(len(old)):]
+		part = part[:min(int64(len(part)), s.end-at)]
+		copyIn(s.ring, at, part)
+		at += int64(len(part))
+	}
+}
+
+// copyIn copies b to position at of a ring.
+func copyIn(ring []byte, at int64, b []byte) {
+	for len(b) > 0 {
+		n := copy(ring[at%int64(len(ring)):], b)
+		b = b[n:]
+		at += int64(n)
 	}
 }
 
@@ -282,6 +307,10 @@ func (s *spool) discard() {
 
 // release gives memory and disk back once nobody can ask for more.
 func (s *spool) release() {
+	if len(s.ring) > smallSize {
+		// At once, or the next script's comes on top of it.
+		go debug.FreeOSMemory()
+	}
 	s.ring = nil
 	if s.file != nil {
 		s.file.Close()
