@@ -31,6 +31,8 @@ func newCheck(c *common) *cobra.Command {
 	f.StringVar(&o.Bucket, "bucket", "", "S3 bucket for the source")
 	f.StringVar(&o.Prefix, "prefix", defaultPrefix(c.env), "beginning of the source's key")
 	f.StringVar(&o.BucketOwner, "bucket-owner", "", "`account` that must own the bucket")
+	f.StringVar(&o.KMSKey, "kms-key", "", "KMS key that encrypts the source")
+	f.StringArrayVar(&o.Tags, "tag", nil, "`REPOSITORY:TAG` that is to be pushed")
 	f.BoolVar(&o.Docker, "docker", true, "images are to be built, for which the project must be privileged")
 	return cmd
 }

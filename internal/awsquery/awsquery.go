@@ -1,5 +1,5 @@
 // Package awsquery makes the few reading calls of EC2 and IAM that the driver
-// needs, by AWS's Query protocol and with the SDK's signer. The SDK's own
+// and the bridge need, by AWS's Query protocol and with the SDK's signer. The SDK's own
 // packages for these two services take longer to compile than the rest of the
 // driver together.
 package awsquery

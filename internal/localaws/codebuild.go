@@ -55,6 +55,9 @@ type BuildPlan struct {
 	Path string `json:"path,omitempty"`
 }
 
+// serviceRolePrefix begins the name of every project's service role.
+const serviceRolePrefix = "codebuild-"
+
 // ProjectName is there from the start, so that a person can begin at once.
 const ProjectName = "docker-build"
 
@@ -246,7 +249,7 @@ func (cb *codeBuild) batchGetProjects(_ context.Context, in *batchGetProjectsInp
 		out.Projects = append(out.Projects, projectOutput{
 			Name:           p.Name,
 			ARN:            cb.server.arn("codebuild", "project/"+p.Name),
-			ServiceRole:    "arn:aws:iam::" + Account + ":role/codebuild-" + p.Name,
+			ServiceRole:    roleARN(serviceRolePrefix + p.Name),
 			Source:         buildSource{Type: p.SourceType, Location: p.Location, Buildspec: p.Buildspec},
 			Environment:    p.settings(),
 			LogsConfig:     map[string]any{"cloudWatchLogs": map[string]string{"status": status, "groupName": p.LogGroup}},

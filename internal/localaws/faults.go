@@ -202,7 +202,7 @@ func (f *OrderedFault) answer() *Error {
 }
 
 // callerARN is who all callers are: the role of a manager on EC2.
-const callerARN = "arn:aws:sts::" + Account + ":assumed-role/fargate-manager/i-0a1b2c3d4e5f67890"
+const callerARN = "arn:aws:sts::" + Account + ":assumed-role/" + CallerRole + "/i-0a1b2c3d4e5f67890"
 
 func accessDenied(service, operation string) string {
 	action := service + ":" + operation

@@ -82,6 +82,7 @@ type Server struct {
 	ecs      *ecsService
 	vpc      *vpc
 
+	iam        *iamService
 	storage    *storage
 	logs       *logService
 	codeBuild  *codeBuild

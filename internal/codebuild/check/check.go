@@ -1,19 +1,23 @@
-// Package check looks whether a job could build: it makes only calls that
-// change nothing, and says for each what it shows.
+// Package check looks whether a job could build: it asks IAM's simulator, makes
+// calls that change nothing, and says for each thing what was found.
 package check
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"strings"
+	"time"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
+	"github.com/aws/aws-sdk-go-v2/aws/arn"
 	"github.com/aws/aws-sdk-go-v2/service/cloudwatchlogs"
 	"github.com/aws/aws-sdk-go-v2/service/codebuild"
 	"github.com/aws/aws-sdk-go-v2/service/codebuild/types"
 	"github.com/aws/aws-sdk-go-v2/service/s3"
 	"github.com/aws/aws-sdk-go-v2/service/sts"
 
+	"github.com/fargate-driver/fargate-driver/internal/awsquery"
 	"github.com/fargate-driver/fargate-driver/internal/codebuild/apierror"
 )
 
@@ -36,31 +40,43 @@ type Line struct {
 // Options says what is to be used.
 type Options struct {
 	Project, Bucket, Prefix, BucketOwner string
-	Docker                               bool // images are to be built
+	KMSKey                               string   // that encrypts the source
+	Tags                                 []string // of images that are to be pushed
+	Docker                               bool     // images are to be built
 }
 
 // nobody is an id that no build has.
 const nobody = "00000000-0000-0000-0000-000000000000"
 
+// stepLimit bounds each look: without a way to AWS the SDK would try for minutes.
+const stepLimit = 20 * time.Second
+
 // Run looks at everything, in the order in which a build would need it.
 func Run(ctx context.Context, cfg aws.Config, o Options) []Line {
-	c := &checker{ctx: ctx, cfg: cfg, options: o, builds: codebuild.NewFromConfig(cfg)}
-	c.identity()
-	c.project()
-	c.buildCalls()
-	c.bucket()
-	c.log()
-	c.add(Unclear, "codebuild:StartBuild", "cannot be tried without starting a build")
+	c := &checker{
+		ctx: ctx, cfg: cfg, options: o, builds: codebuild.NewFromConfig(cfg),
+		simulator: simulator{query: awsquery.New(cfg), decisions: map[string]awsquery.Decision{}},
+	}
+	for _, look := range []func(){c.identity, c.project, c.ask, c.buildCalls, c.bucket, c.log, c.serviceRole} {
+		within, cancel := context.WithTimeout(ctx, stepLimit)
+		c.ctx = within
+		look()
+		cancel()
+	}
 	return c.lines
 }
 
 type checker struct {
-	ctx      context.Context
-	cfg      aws.Config
-	options  Options
-	builds   *codebuild.Client
-	lines    []Line
-	logGroup string
+	ctx       context.Context // of the present look
+	cfg       aws.Config
+	options   Options
+	builds    *codebuild.Client
+	simulator simulator
+	lines     []Line
+	caller    string // ARN
+	projectID string // ARN
+	service   string // ARN of the project's service role
+	logGroup  string
 }
 
 func (c *checker) add(v Verdict, what, format string, args ...any) {
@@ -73,7 +89,37 @@ func (c *checker) identity() {
 		c.add(Unclear, "identity", "%s; in a subnet without a way to STS this is no fault", apierror.Words(err))
 		return
 	}
-	c.add(OK, "identity", "%s in %s", aws.ToString(out.Arn), c.cfg.Region)
+	c.caller = aws.ToString(out.Arn)
+	c.add(OK, "identity", "%s in %s", c.caller, c.cfg.Region)
+}
+
+// ask has IAM simulate what the job does.
+func (c *checker) ask() {
+	caller, err := arn.Parse(c.caller)
+	if err != nil {
+		return // it is not known who we are
+	}
+	of := func(service, resource string) string {
+		return arn.ARN{Partition: caller.Partition, Service: service, Region: c.cfg.Region, AccountID: caller.AccountID, Resource: resource}.String()
+	}
+	if c.projectID == "" {
+		c.projectID = of("codebuild", "project/"+c.options.Project)
+	}
+	questions := []question{{c.projectID, []string{
+		"codebuild:StartBuild", "codebuild:BatchGetBuilds", "codebuild:StopBuild", "codebuild:BatchGetProjects", "codebuild:ListBuildsForProject",
+	}}}
+	if c.options.Bucket != "" {
+		questions = append(questions,
+			question{c.objects(caller.Partition), []string{"s3:PutObject", "s3:GetObject", "s3:AbortMultipartUpload"}},
+			question{"arn:" + caller.Partition + ":s3:::" + c.options.Bucket, []string{"s3:ListBucket"}})
+	}
+	if c.logGroup != "" {
+		questions = append(questions, question{of("logs", "log-group:"+c.logGroup+":log-stream:"+nobody), []string{"logs:GetLogEvents"}})
+	}
+	if key := c.key(caller.Partition, caller.AccountID); key != "" {
+		questions = append(questions, question{key, []string{"kms:GenerateDataKey", "kms:Decrypt"}})
+	}
+	c.simulate(questions)
 }
 
 func (c *checker) project() {
@@ -91,7 +137,8 @@ func (c *checker) project() {
 		return
 	}
 	p := out.Projects[0]
-	c.add(OK, "project", "%s", aws.ToString(p.Arn))
+	c.projectID, c.service = aws.ToString(p.Arn), aws.ToString(p.ServiceRole)
+	c.add(OK, "project", "%s", c.projectID)
 	c.source(p)
 	c.privileged(p)
 	c.logSettings(p)
@@ -137,26 +184,18 @@ func (c *checker) logSettings(p types.Project) {
 // buildCalls tries the calls on a build that does not exist: whoever may not
 // make them is told so, whoever may is told that there is no such build.
 func (c *checker) buildCalls() {
-	id := c.options.Project + ":" + nobody
+	id, project := c.options.Project+":"+nobody, cmp.Or(c.projectID, "project "+c.options.Project)
+	c.simulated("codebuild:StartBuild", project)
 	_, err := c.builds.BatchGetBuilds(c.ctx, &codebuild.BatchGetBuildsInput{Ids: []string{id}})
-	c.permission("codebuild:BatchGetBuilds", err)
+	c.tried("codebuild:BatchGetBuilds", project, err)
 	_, err = c.builds.StopBuild(c.ctx, &codebuild.StopBuildInput{Id: aws.String(id)})
-	c.permission("codebuild:StopBuild", err)
+	c.tried("codebuild:StopBuild", project, err)
+	_, err = c.builds.ListBuildsForProject(c.ctx, &codebuild.ListBuildsForProjectInput{ProjectName: aws.String(c.options.Project)})
+	c.tried("codebuild:ListBuildsForProject", project, err)
 }
 
-// permission judges the answer to a call that could not have an effect.
-func (c *checker) permission(action string, err error) {
-	switch {
-	case err == nil:
-		c.add(OK, action, "allowed")
-	case apierror.Of(err) == apierror.Denied:
-		c.add(Wrong, action, "not allowed; the job's role needs it")
-	case apierror.Of(err) == apierror.Missing, apierror.Of(err) == apierror.Refused, apierror.Of(err) == apierror.Conflict:
-		c.add(OK, action, "allowed")
-	default:
-		c.add(Unclear, action, "%s", apierror.Words(err))
-	}
-}
+// probeKey is a key under the prefix that no object has.
+func (c *checker) probeKey() string { return strings.Trim(c.options.Prefix, "/") + "/" + nobody }
 
 func (c *checker) bucket() {
 	if c.options.Bucket == "" {
@@ -190,12 +229,40 @@ func (c *checker) bucket() {
 		c.add(Unclear, "bucket", "%s", apierror.Words(err))
 	}
 	c.versioning(client, bucket, owner)
+	c.objectCalls(client, bucket, owner, err)
+}
+
+// objectCalls tries the calls on a key that no object has. list is the answer to
+// HeadBucket, which takes s3:ListBucket.
+func (c *checker) objectCalls(client *s3.Client, bucket, owner *string, list error) {
+	key, where := aws.String(c.probeKey()), "s3://"+c.options.Bucket+"/"+c.probeKey()
 	// A condition that cannot hold: who may write is told so, and nothing is written.
-	_, err = client.PutObject(c.ctx, &s3.PutObjectInput{
+	_, err := client.PutObject(c.ctx, &s3.PutObjectInput{
 		Bucket: bucket, ExpectedBucketOwner: owner, IfMatch: aws.String(`"00000000000000000000000000000000"`),
-		Key: aws.String(strings.Trim(c.options.Prefix, "/") + "/" + nobody), Body: strings.NewReader(""),
+		Key: key, Body: strings.NewReader(""),
 	})
-	c.permission("s3:PutObject", err)
+	c.tried("s3:PutObject", where, err)
+	_, err = client.AbortMultipartUpload(c.ctx, &s3.AbortMultipartUploadInput{
+		Bucket: bucket, ExpectedBucketOwner: owner, Key: key, UploadId: aws.String(nobody),
+	})
+	c.tried("s3:AbortMultipartUpload", where, err)
+	_, err = client.HeadObject(c.ctx, &s3.HeadObjectInput{Bucket: bucket, ExpectedBucketOwner: owner, Key: key})
+	switch {
+	case err == nil, apierror.Of(err) == apierror.Missing:
+		c.add(OK, "s3:GetObject, ListBucket", "allowed")
+	case apierror.Of(err) != apierror.Denied:
+		c.add(Unclear, "s3:GetObject, ListBucket", "%s", apierror.Words(err))
+	case list != nil:
+		c.add(Unclear, "s3:ListBucket", "not allowed on %s; builds work, but S3 then does not say what is missing", c.options.Bucket)
+	default:
+		c.add(Unclear, "s3:GetObject", "not allowed on %s; builds work, but send an unchanged source again", where)
+	}
+	if c.options.KMSKey == "" {
+		return
+	}
+	for _, action := range []string{"kms:GenerateDataKey", "kms:Decrypt"} {
+		c.simulated(action, c.options.KMSKey)
+	}
 }
 
 func (c *checker) versioning(client *s3.Client, bucket, owner *string) {
@@ -221,5 +288,5 @@ func (c *checker) log() {
 		c.add(OK, "log group", "%s does not exist yet; the first build makes it", c.logGroup)
 		return
 	}
-	c.permission("logs:GetLogEvents", err)
+	c.tried("logs:GetLogEvents", "log group "+c.logGroup, err)
 }
