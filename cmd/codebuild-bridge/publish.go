@@ -57,6 +57,9 @@ artifact was uploaded, 7 lost contact.`,
 	f.BoolVar(&o.Wait, "wait", false, "follow the deployment that the artifact triggers")
 	f.DurationVar(&o.Find, "find-timeout", 2*time.Minute, "how long to wait for the deployment to be made")
 	f.DurationVar(&o.Limit, "wait-timeout", time.Hour, "how long to wait for the deployment in all; 0: as long as the job lasts")
+	// CodeDeploy makes the deployment that rolls back within seconds of the alarm or
+	// the failure.
+	f.DurationVar(&o.Rollback, "rollback-window", 20*time.Second, "how long to watch for a rollback after the deployment's end, where the group rolls back by itself; 0: not at all")
 	f.StringVar(&waitRole, "wait-role-arn", "", "`ARN` of a role of the account that deploys, to look with")
 	f.StringVar(&waitRegion, "wait-region", "", "`region` that deploys; default the same")
 	// An artifact is what it is: the ignore file of a docker build says nothing

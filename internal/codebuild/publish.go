@@ -28,6 +28,9 @@ type PublishOptions struct {
 	Wait  bool
 	Find  time.Duration // how long to wait for the deployment to be made
 	Limit time.Duration // of the whole wait; 0: none
+	// Rollback is how long to watch for a rollback after the deployment's end,
+	// where its group rolls back by itself.
+	Rollback time.Duration
 	// Deploy are the credentials to look at CodeDeploy with, where it is in
 	// another account; nil: the same as for the upload.
 	Deploy *aws.Config
@@ -53,7 +56,7 @@ func (b *Bridge) Publish(ctx context.Context, o PublishOptions) error {
 		cfg = *o.Deploy
 	}
 	watcher := publish.New(cfg, b.say)
-	watcher.Every, watcher.Find = o.Every, o.Find
+	watcher.Every, watcher.Find, watcher.Rollback = o.Every, o.Find, o.Rollback
 	var before []string
 	if o.Wait {
 		if before, err = watcher.Before(ctx, artifact); err != nil {

@@ -79,6 +79,28 @@ func TestPublishFailures(t *testing.T) {
 			words: []string{"ValidateService      Failed Script at specified location", "Failed to connect to localhost", "d-000000001: Failed", "HEALTH_CONSTRAINTS"}},
 		{name: "rolled back", plan: localaws.DeployPlan{Event: 10 * time.Millisecond, FailAt: "Install", Rollback: true}, code: 1,
 			words: []string{"d-000000001: Failed", "Rolled back by deployment d-000000002"}},
+		{name: "rolled back a moment later", plan: localaws.DeployPlan{Event: 10 * time.Millisecond, FailAt: "Install", Rollback: true}, code: 1,
+			change: func(w *world, o *codebuild.PublishOptions) {
+				o.Rollback = time.Minute
+				// The deployment that rolls back is not there yet when the failure is seen.
+				w.AWS.Fault(localaws.Fault{Operation: "GetDeployment", Match: "d-000000002", Count: 2, Kind: localaws.Refused, Code: "ThrottlingException"})
+			},
+			words: []string{"d-000000001: Failed", "Rolled back by deployment d-000000002"}},
+		{name: "rolled back after it has succeeded", plan: localaws.DeployPlan{Event: 10 * time.Millisecond, Alarm: 300 * time.Millisecond}, code: 1,
+			change: func(_ *world, o *codebuild.PublishOptions) { o.Rollback = time.Minute },
+			words:  []string{"d-000000001: Succeeded; watching 1m00s for its being rolled back", "Deployment d-000000001: Succeeded\n", "Rolled back by deployment d-000000002"}},
+		{name: "not rolled back though it may be", plan: localaws.DeployPlan{Event: 10 * time.Millisecond, AutoRollback: []string{"DEPLOYMENT_STOP_ON_ALARM"}}, code: 0,
+			change: func(_ *world, o *codebuild.PublishOptions) { o.Rollback = 200 * time.Millisecond },
+			words:  []string{"d-000000001: Succeeded; watching 200ms", "Deployment d-000000001: Succeeded"}},
+		{name: "rolls back on failure alone", plan: localaws.DeployPlan{Event: 10 * time.Millisecond, AutoRollback: []string{"DEPLOYMENT_FAILURE"}}, code: 0,
+			change: func(_ *world, o *codebuild.PublishOptions) { o.Rollback = time.Hour },
+			words:  []string{"Deployment d-000000001: Succeeded"}},
+		{name: "contact lost while watching for a rollback", plan: localaws.DeployPlan{Event: 10 * time.Millisecond, AutoRollback: []string{"DEPLOYMENT_STOP_ON_ALARM"}}, code: 0,
+			change: func(w *world, o *codebuild.PublishOptions) {
+				o.Rollback = time.Hour
+				w.AWS.Fault(localaws.Fault{Operation: "ListDeployments", Skip: 20, Count: -1, Kind: localaws.Refused, Code: "AccessDeniedException"})
+			},
+			words: []string{"Deployment d-000000001: Succeeded"}},
 		{name: "not made", plan: localaws.DeployPlan{Ignore: true}, code: 1,
 			change: func(_ *world, o *codebuild.PublishOptions) { o.Find = 100 * time.Millisecond },
 			words:  []string{"no deployment was made", "look whether the bucket's trigger runs"}},

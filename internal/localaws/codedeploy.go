@@ -3,6 +3,7 @@ package localaws
 import (
 	"context"
 	"fmt"
+	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -18,6 +19,12 @@ type DeployPlan struct {
 	FailAt string
 	// Rollback has a failed deployment rolled back by another one.
 	Rollback bool
+	// Alarm has a deployment that has succeeded rolled back so long after its end,
+	// as on an alarm; 0 means never.
+	Alarm time.Duration
+	// AutoRollback are the events on which the group says that it rolls back, as
+	// DEPLOYMENT_FAILURE. Rollback and Alarm add their own.
+	AutoRollback []string
 	// Ignore makes no deployment of an upload: whatever should is not set up.
 	Ignore bool
 	// Targets is how many instances are deployed to; 0 means one.
@@ -99,9 +106,14 @@ func (s *Server) objectCreated(bucket, key string) {
 		created: time.Now().Add(cd.plan.Trigger), plan: cd.plan,
 	}
 	cd.deployments = append(cd.deployments, d)
-	if failed, after := d.fails(); failed && d.plan.Rollback {
+	failed, after := d.fails()
+	rolledBack := failed && d.plan.Rollback
+	if !failed && d.plan.Alarm > 0 {
+		rolledBack, after = true, time.Duration(len(lifecycle()))*d.plan.Event+d.plan.Alarm
+	}
+	if rolledBack {
 		plan := d.plan
-		plan.FailAt = ""
+		plan.FailAt, plan.Alarm = "", 0
 		cd.deployments = append(cd.deployments, &deployment{
 			id: cd.nextID(), application: d.application, group: d.group, bucket: bucket, key: "previous/" + key,
 			created: d.created.Add(after), plan: plan, rollbackOf: d.id,
@@ -121,6 +133,18 @@ func (d *deployment) fails() (bool, time.Duration) {
 		}
 	}
 	return false, 0
+}
+
+// rollsBackOn is what the group is set up to roll back on.
+func (p DeployPlan) rollsBackOn() []string {
+	events := slices.Clone(p.AutoRollback)
+	if p.Rollback {
+		events = append(events, "DEPLOYMENT_FAILURE")
+	}
+	if p.Alarm > 0 {
+		events = append(events, "DEPLOYMENT_STOP_ON_ALARM")
+	}
+	return events
 }
 
 // status is where the deployment has got to.
@@ -192,6 +216,9 @@ func (cd *codeDeploy) getDeployment(_ context.Context, in *getDeploymentInput) (
 		"revision": map[string]any{"revisionType": "S3", "s3Location": map[string]any{
 			"bucket": d.bucket, "key": d.key, "bundleType": "zip", "eTag": d.etag,
 		}},
+	}
+	if events := d.plan.rollsBackOn(); len(events) > 0 {
+		info["autoRollbackConfiguration"] = map[string]any{"enabled": true, "events": events}
 	}
 	if status == "Failed" {
 		info["errorInformation"] = map[string]any{

@@ -11,7 +11,11 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"runtime"
 	"slices"
+	"strings"
+	"sync"
+	"sync/atomic"
 	"time"
 )
 
@@ -59,7 +63,7 @@ type Entry struct {
 	ModTime time.Time
 	Target  string // of a link
 
-	source string // where it is read; differs from Name behind a followed link
+	source string // where it is read, relative to the tree's root; not Name behind a followed link
 	crc    uint32 // of the content, known after Digest
 }
 
@@ -70,6 +74,7 @@ type Tree struct {
 	Warnings []string // what the job log should tell: skipped or doubtful entries
 	Bytes    int64    // the sum of the regular files' sizes
 
+	root     string // Dir without links
 	digested bool
 }
 
@@ -94,33 +99,116 @@ func (t *Tree) Largest(n int) []Entry {
 // Scan finds what belongs in the archive. It reads names and attributes only.
 // It fails on what the build could not be given faithfully, naming the path.
 func Scan(ctx context.Context, o Options) (*Tree, error) {
-	info, err := os.Stat(o.Dir)
+	root, err := filepath.EvalSymlinks(o.Dir)
 	if err != nil {
 		return nil, fmt.Errorf("reading the context directory: %w", err)
 	}
-	if !info.IsDir() {
+	if info, err := os.Stat(root); err == nil && !info.IsDir() {
 		return nil, fmt.Errorf("reading the context directory: %q is not a directory", o.Dir)
 	}
 	rules, err := loadRules(o)
 	if err != nil {
 		return nil, err
 	}
-	s := &scanner{ctx: ctx, options: o, rules: rules, tree: &Tree{Dir: o.Dir}}
-	if s.root, err = filepath.EvalSymlinks(o.Dir); err != nil {
-		return nil, fmt.Errorf("reading the context directory: %w", err)
-	}
+	t := &Tree{Dir: o.Dir, root: root}
+	s := &scanner{ctx: ctx, options: o, rules: rules, reader: newReader(root), tree: t}
+	defer s.reader.close()
 	if o.GitFiles {
 		err = s.gitFiles()
 	} else {
-		err = s.directory("", o.Dir, matchInfo{}, nil)
+		err = s.directory("", "", matchInfo{}, nil)
 	}
 	if err != nil {
 		return nil, err
 	}
-	if s.tree.Files() == 0 {
+	if t.Files() == 0 {
 		return nil, fmt.Errorf("reading the context directory: nothing of %q is left after the ignore rules", o.Dir)
 	}
-	s.summariseSkipped()
-	slices.SortFunc(s.tree.Entries, func(a, b Entry) int { return cmp.Compare(a.Name, b.Name) })
-	return s.tree, nil
+	slices.SortFunc(t.Entries, func(a, b Entry) int { return cmp.Compare(a.Name, b.Name) })
+	if err := t.attributes(ctx); err != nil {
+		return nil, fmt.Errorf("reading the context directory: %w", err)
+	}
+	s.warn()
+	return t, t.tooLarge()
+}
+
+// attributes looks at each entry, of which only the type is known.
+func (t *Tree) attributes(ctx context.Context) error {
+	err := t.each(ctx, func(_ context.Context, r *reader, i int) error {
+		e := &t.Entries[i]
+		st, err := r.stat(e.source)
+		if err != nil {
+			return err
+		}
+		if fileType(&st) != e.Mode.Type() {
+			return e.changed()
+		}
+		e.ModTime = time.Unix(st.Mtim.Unix())
+		switch e.Mode.Type() {
+		case fs.ModeDir:
+			e.Mode |= fs.FileMode(st.Mode & 0o777)
+		case fs.ModeSymlink:
+			e.Mode |= 0o777
+			e.Target, err = r.readlink(e.source)
+		default:
+			e.Mode |= fs.FileMode(st.Mode & 0o777)
+			e.Size = st.Size
+		}
+		return err
+	})
+	for i := range t.Entries {
+		t.Bytes += t.Entries[i].Size
+	}
+	return err
+}
+
+// maxBytes is what one build can take. The smaller of CodeBuild's machines
+// have a disk of 64 GB for the archive, what is unpacked of it and what is
+// made of that; and upload's parts are of a size that is enough for so much.
+const maxBytes = 50_000_000_000
+
+// tooLarge refuses what would fail after an upload of hours.
+func (t *Tree) tooLarge() error {
+	if t.Bytes <= maxBytes {
+		return nil
+	}
+	var largest []string
+	for _, e := range t.Largest(3) {
+		largest = append(largest, fmt.Sprintf("%q with %.1f GB", e.Name, float64(e.Size)/1e9))
+	}
+	return fmt.Errorf("reading the context directory: %d files are %.1f GB, more than the 50 GB that a build can take; the largest are %s; leave out what the build does not need with .dockerignore or --exclude",
+		t.Files(), float64(t.Bytes)/1e9, strings.Join(largest, ", "))
+}
+
+// run is how many neighbours each gives to one core: their directory is the
+// same mostly, and is opened once.
+const run = 16
+
+// each calls do for all entries, on all cores, until one fails.
+func (t *Tree) each(ctx context.Context, do func(ctx context.Context, r *reader, i int) error) error {
+	ctx, cancel := context.WithCancelCause(ctx)
+	defer cancel(nil)
+	var next atomic.Int64
+	var group sync.WaitGroup
+	// What is read is in memory mostly: more readers than cores are slower.
+	for range runtime.GOMAXPROCS(0) {
+		group.Go(func() {
+			r := newReader(t.root)
+			defer r.close()
+			for ctx.Err() == nil {
+				end := int(next.Add(run))
+				for i := end - run; i < min(end, len(t.Entries)); i++ {
+					if err := do(ctx, r, i); err != nil {
+						cancel(err)
+						return
+					}
+				}
+				if end >= len(t.Entries) {
+					return
+				}
+			}
+		})
+	}
+	group.Wait()
+	return context.Cause(ctx)
 }

@@ -5,271 +5,287 @@ import (
 	"context"
 	"hash/crc32"
 	"io"
-	"io/fs"
-	"os"
+	"iter"
 	"runtime"
+	"slices"
 	"sync"
 
 	"github.com/klauspost/compress/flate"
 )
 
 const (
-	// pieceSize is how much of a file is compressed at once. A larger file is
-	// cut into pieces that all cores compress; the cut costs 5 bytes and a
-	// window of 32 KiB, under 1 % of a piece.
-	pieceSize = 1 << 20
+	// partSize is how much of a large file is compressed at once. A larger one
+	// is cut into parts, which all cores compress; a cut costs 5 bytes and a
+	// window of 32 KiB, under 1 % of a part.
+	partSize = 1 << 20
+	// batchSize is about how much of small files one core takes at once: enough
+	// that handing them over costs nothing beside compressing them.
+	batchSize = 256 << 10
 	// inFlight bounds the pieces between the reader and the writer, and with
-	// them the memory: at most twice pieceSize each.
-	inFlight = 8
+	// them the memory: at most twice partSize each.
+	inFlight = 6
+	// entryCost is what opening and closing a file takes, in bytes that could
+	// be compressed meanwhile.
+	entryCost = 2 << 10
 )
 
-// piece is a file, or a part of a large one, on its way into the archive.
+// piece is what one core compresses at once: some entries that follow each
+// other, or a part of a large file.
 type piece struct {
-	entry       *Entry
-	first, last bool // of its entry
-	file        *zipFile
+	entries []Entry
+	part    *part // nil: the entries whole
+	size    int64 // of what is read
 
-	raw     []byte // read by the reader for a part; by the worker for a whole file
-	rawSize int
-	out     []byte // what goes into the zip
-	method  uint16
-	err     error
-
-	done    chan struct{}
-	buffers *buffers
-	in, c   *[]byte // the pooled buffers behind raw and out
+	out    *[]byte  // what goes into the zip, one entry after another
+	packed []packed // where in it each entry is
+	err    error
+	done   chan struct{} // closed when it is compressed
 }
 
-// buffers are reused from piece to piece.
-type buffers struct{ pool sync.Pool }
+// add notes that what was added to out is one more entry, or a part of one.
+func (p *piece) add(method uint16) { p.packed = append(p.packed, packed{method, len(*p.out)}) }
 
-func (b *buffers) get() *[]byte {
-	if p, ok := b.pool.Get().(*[]byte); ok {
-		*p = (*p)[:0]
-		return p
+// packed is an entry's content as it goes into the zip.
+type packed struct {
+	method uint16
+	end    int // in piece.out
+}
+
+// part is a part of a large file.
+type part struct {
+	file        *zipFile
+	raw         *[]byte
+	first, last bool
+}
+
+// pool keeps buffers for the next piece.
+type pool struct{ sync.Pool }
+
+func (p *pool) get() *[]byte {
+	if b, ok := p.Get().(*[]byte); ok {
+		*b = (*b)[:0]
+		return b
 	}
 	return new([]byte)
 }
 
-// free gives the piece's buffers back.
-func (p *piece) free() {
-	if p.in != nil {
-		*p.in = p.raw
-		p.buffers.pool.Put(p.in)
-	}
-	if p.c != nil {
-		p.buffers.pool.Put(p.c)
-	}
-	p.raw, p.out, p.in, p.c = nil, nil, nil, nil
-}
-
-// compress returns the pieces in the order of the entries, each ready to be
-// written. One goroutine cuts, the workers compress, the caller writes. When
-// the context ends the channel is closed early.
-func compress(ctx context.Context, cancel context.CancelCauseFunc, entries []Entry, level int) <-chan *piece {
-	work := make(chan *piece, inFlight)
-	order := make(chan *piece, inFlight)
-	out := make(chan *piece)
-	go func() {
-		defer close(work)
-		defer close(order)
-		c := cutter{ctx: ctx, work: work, order: order, buffers: new(buffers)}
-		for i := range entries {
-			if err := c.entry(&entries[i]); err != nil {
-				cancel(err)
-				return
-			}
+// compress returns the pieces of a tree in its order, each ready to be
+// written, until one has an error or the context ends. One goroutine cuts, the
+// workers compress, the caller writes.
+func (t *Tree) compress(ctx context.Context, level int) iter.Seq[*piece] {
+	return func(yield func(*piece) bool) {
+		ctx, cancel := context.WithCancel(ctx)
+		var group sync.WaitGroup
+		defer group.Wait()
+		defer cancel()
+		c := &cutter{
+			ctx: ctx, tree: t, buffers: new(pool),
+			work: make(chan *piece, inFlight), order: make(chan *piece, inFlight),
 		}
-	}()
-	for range runtime.GOMAXPROCS(0) {
-		go func() {
-			d := newDeflater(level)
-			for p := range work {
-				p.err = d.piece(p)
-				close(p.done)
-			}
-		}()
-	}
-	go func() {
-		defer close(out)
-		for p := range order {
+		group.Go(c.all)
+		for range runtime.GOMAXPROCS(0) {
+			group.Go(func() { c.deflate(level) })
+		}
+		for p := range c.order {
 			select {
 			case <-p.done:
 			case <-ctx.Done():
 				return
 			}
-			select {
-			case out <- p:
-			case <-ctx.Done():
+			if ctx.Err() != nil || !yield(p) || p.err != nil {
 				return
 			}
+			c.buffers.Put(p.out)
 		}
-	}()
-	return out
+	}
 }
 
 // cutter makes the pieces.
 type cutter struct {
 	ctx         context.Context
-	work, order chan<- *piece
-	buffers     *buffers
+	tree        *Tree
+	buffers     *pool
+	work, order chan *piece
 }
 
-func (c *cutter) entry(e *Entry) error {
-	if !e.Mode.IsRegular() || e.Size <= pieceSize {
-		return c.send(&piece{entry: e, first: true, last: true, file: new(zipFile), rawSize: int(e.Size)})
+// all cuts the whole tree.
+func (c *cutter) all() {
+	defer close(c.order)
+	defer close(c.work)
+	r := newReader(c.tree.root)
+	defer r.close()
+	for entries := c.tree.Entries; len(entries) > 0; {
+		n := batch(entries)
+		if n > 0 {
+			if !c.send(&piece{entries: entries[:n]}) {
+				return
+			}
+		} else {
+			n = 1
+			if err := c.parts(r, entries[:1]); err != nil {
+				c.send(&piece{err: err})
+				return
+			}
+		}
+		entries = entries[n:]
 	}
-	f, err := os.Open(e.source)
+}
+
+// batch returns how many of the entries make one piece; 0 if the first is a
+// large file.
+func batch(entries []Entry) int {
+	size := int64(0)
+	for i := range entries {
+		if entries[i].Size > partSize || size > batchSize {
+			return i
+		}
+		size += entries[i].Size + entryCost
+	}
+	return len(entries)
+}
+
+// parts cuts a large file.
+func (c *cutter) parts(r *reader, entry []Entry) error {
+	e := &entry[0]
+	f, err := r.file(e)
 	if err != nil {
 		return err
 	}
 	defer f.Close()
-	file := new(zipFile)
-	crc := uint32(0)
-	for at := int64(0); at < e.Size; {
-		size := min(pieceSize, e.Size-at)
-		in := c.buffers.get()
-		raw, err := readFull(f, *in, int(size))
-		if err == io.EOF || err == io.ErrUnexpectedEOF {
+	file, crc := new(zipFile), uint32(0)
+	for at := int64(0); at < e.Size; at += partSize {
+		size := min(partSize, e.Size-at)
+		raw := c.buffers.get()
+		*raw = slices.Grow(*raw, int(size))[:size]
+		if _, err := io.ReadFull(f, *raw); err == io.EOF || err == io.ErrUnexpectedEOF {
 			return e.changed()
-		}
-		if err != nil {
+		} else if err != nil {
 			return err
 		}
-		crc = crc32.Update(crc, crc32.IEEETable, raw)
-		p := &piece{entry: e, first: at == 0, last: at+size == e.Size, file: file, raw: raw, rawSize: len(raw), in: in}
-		at += size
-		if p.last && (crc != e.crc || hasMore(f)) {
+		crc = crc32.Update(crc, crc32.IEEETable, *raw)
+		last := at+size == e.Size
+		if last && (crc != e.crc || hasMore(f)) {
 			return e.changed()
 		}
-		if err := c.send(p); err != nil {
-			return err
+		if !c.send(&piece{entries: entry, part: &part{file: file, raw: raw, first: at == 0, last: last}}) {
+			return nil
 		}
 	}
 	return nil
 }
 
-func (c *cutter) send(p *piece) error {
+// send hands a piece to a worker and to the writer, which waits for it.
+func (c *cutter) send(p *piece) bool {
 	p.done = make(chan struct{})
-	p.buffers = c.buffers
 	for _, to := range []chan<- *piece{c.order, c.work} {
 		select {
 		case to <- p:
 		case <-c.ctx.Done():
-			return context.Cause(c.ctx)
+			return false
 		}
 	}
-	return nil
+	return true
+}
+
+// deflate compresses pieces until there are no more.
+func (c *cutter) deflate(level int) {
+	d := &deflater{reader: newReader(c.tree.root), buffers: c.buffers}
+	defer d.reader.close()
+	var err error
+	if level > 0 {
+		d.w, err = flate.NewWriter(nil, level)
+	}
+	for p := range c.work {
+		if p.err == nil {
+			p.err = err
+		}
+		if p.err == nil && c.ctx.Err() == nil {
+			p.err = d.piece(p)
+		}
+		close(p.done)
+	}
 }
 
 // deflater compresses pieces with one compressor that it keeps: making one
 // costs more than compressing a small file.
 type deflater struct {
-	w     *flate.Writer
-	level int
-	err   error
-}
-
-func newDeflater(level int) *deflater {
-	d := &deflater{level: level}
-	if level > 0 {
-		d.w, d.err = flate.NewWriter(io.Discard, level)
-	}
-	return d
+	reader  *reader
+	buffers *pool
+	w       *flate.Writer // nil: everything is stored
 }
 
 // piece fills in what goes into the archive.
 func (d *deflater) piece(p *piece) error {
-	if d.err != nil {
-		return d.err
-	}
-	p.method = zip.Deflate
-	whole := p.first && p.last
-	if whole {
-		if err := p.readWhole(); err != nil {
-			return err
-		}
-	}
-	if whole && (d.level == 0 || len(p.raw) == 0) {
-		p.method, p.out = zip.Store, p.raw
+	if p.part != nil && d.w == nil {
+		p.out, p.part.raw = p.part.raw, nil
+		p.add(zip.Store)
 		return nil
 	}
-	p.c = p.buffers.get()
-	sink := &appender{to: *p.c}
-	if err := d.deflate(sink, p); err != nil {
-		return err
+	p.out = d.buffers.get()
+	if p.part != nil {
+		defer d.buffers.Put(p.part.raw)
+		return d.deflate(p, *p.part.raw, p.part.last)
 	}
-	*p.c = sink.to
-	p.out = sink.to
-	if whole && len(p.out) >= len(p.raw) {
-		p.method, p.out = zip.Store, p.raw // it does not compress
+	for i := range p.entries {
+		if err := d.whole(p, &p.entries[i]); err != nil {
+			return err
+		}
 	}
 	return nil
 }
 
-// deflate writes the piece as a part of a deflate stream: parts end at a byte
-// (a sync marker), only the last one ends the stream, so that their
-// concatenation is one stream.
-func (d *deflater) deflate(sink *appender, p *piece) error {
-	w := d.w
-	if w == nil { // stored, but a large file still is a deflate stream
+// whole adds an entry, checked against what Digest has read.
+func (d *deflater) whole(p *piece, e *Entry) error {
+	content := []byte(e.Target)
+	if e.Mode.IsRegular() {
 		var err error
-		if w, err = flate.NewWriter(sink, flate.NoCompression); err != nil {
+		if content, err = d.reader.whole(e); err != nil {
 			return err
 		}
-	} else {
-		w.Reset(sink)
+		if crc32.ChecksumIEEE(content) != e.crc {
+			return e.changed()
+		}
 	}
-	if _, err := w.Write(p.raw); err != nil {
-		return err
+	p.size += e.Size
+	begin := len(*p.out)
+	if d.w != nil && len(content) > 0 {
+		if err := d.deflate(p, content, true); err != nil {
+			return err
+		}
+		if len(*p.out)-begin < len(content) {
+			return nil
+		}
+		// It does not compress.
+		*p.out, p.packed = (*p.out)[:begin], p.packed[:len(p.packed)-1]
 	}
-	if p.last {
-		return w.Close()
-	}
-	return w.Flush()
-}
-
-// readWhole reads a small file, checked against what Digest has read.
-func (p *piece) readWhole() error {
-	e := p.entry
-	if e.Mode&fs.ModeSymlink != 0 {
-		p.raw = []byte(e.Target)
-		return nil
-	}
-	if !e.Mode.IsRegular() {
-		return nil
-	}
-	p.in = p.buffers.get()
-	raw, err := e.readWhole(*p.in)
-	if err != nil {
-		return err
-	}
-	if p.raw = raw; crc32.ChecksumIEEE(raw) != e.crc {
-		return e.changed()
-	}
+	*p.out = append(*p.out, content...)
+	p.add(zip.Store)
 	return nil
 }
 
-// readFull reads size bytes into buf, which it grows as needed.
-func readFull(r io.Reader, buf []byte, size int) ([]byte, error) {
-	if cap(buf) < size {
-		buf = make([]byte, size)
+// deflate adds content as a deflate stream or as a part of one: parts end at a
+// byte (a sync marker), only the last one ends the stream, so that they make
+// one stream together.
+func (d *deflater) deflate(p *piece, content []byte, last bool) error {
+	d.w.Reset((*appender)(p.out))
+	if _, err := d.w.Write(content); err != nil {
+		return err
 	}
-	buf = buf[:size]
-	_, err := io.ReadFull(r, buf)
-	return buf, err
-}
-
-// hasMore tells whether the file goes on after what was read.
-func hasMore(r io.Reader) bool {
-	n, _ := r.Read(make([]byte, 1))
-	return n > 0
+	end := d.w.Flush
+	if last {
+		end = d.w.Close
+	}
+	if err := end(); err != nil {
+		return err
+	}
+	p.add(zip.Deflate)
+	return nil
 }
 
 // appender is a writer into a slice.
-type appender struct{ to []byte }
+type appender []byte
 
 func (a *appender) Write(b []byte) (int, error) {
-	a.to = append(a.to, b...)
+	*a = append(*a, b...)
 	return len(b), nil
 }

@@ -9,10 +9,6 @@ import (
 	"hash/crc32"
 	"io"
 	"io/fs"
-	"os"
-	"runtime"
-	"sync"
-	"sync/atomic"
 )
 
 // digestVersion changes when the archive of the same tree would change in
@@ -26,30 +22,11 @@ const digestVersion = "codebuild-bridge archive 1\n"
 // since.
 func (t *Tree) Digest(ctx context.Context) (string, error) {
 	sums := make([][sha256.Size]byte, len(t.Entries))
-	ctx, cancel := context.WithCancelCause(ctx)
-	defer cancel(nil)
-	var next atomic.Int64
-	var group sync.WaitGroup
-	// Hashing is bound by the processor; more readers than cores are slower.
-	for range runtime.GOMAXPROCS(0) {
-		group.Go(func() {
-			buf := make([]byte, 128<<10)
-			for ctx.Err() == nil {
-				i := int(next.Add(1)) - 1
-				if i >= len(t.Entries) {
-					return
-				}
-				sum, err := t.Entries[i].digest(ctx, buf)
-				if err != nil {
-					cancel(err)
-					return
-				}
-				sums[i] = sum
-			}
-		})
-	}
-	group.Wait()
-	if err := context.Cause(ctx); err != nil {
+	err := t.each(ctx, func(ctx context.Context, r *reader, i int) (err error) {
+		sums[i], err = t.Entries[i].digest(ctx, r)
+		return err
+	})
+	if err != nil {
 		return "", fmt.Errorf("hashing the context directory: %w", err)
 	}
 
@@ -69,49 +46,49 @@ func (t *Tree) Digest(ctx context.Context) (string, error) {
 	return hex.EncodeToString(all.Sum(nil)), nil
 }
 
+// readSize is how much of a large file is read at once.
+const readSize = 128 << 10
+
 // digest hashes an entry's content and notes its CRC for the archive.
-func (e *Entry) digest(ctx context.Context, buf []byte) ([sha256.Size]byte, error) {
+func (e *Entry) digest(ctx context.Context, r *reader) (sum [sha256.Size]byte, err error) {
 	if !e.Mode.IsRegular() {
 		e.crc = crc32.ChecksumIEEE([]byte(e.Target))
 		return sha256.Sum256([]byte(e.Target)), nil
 	}
-	if e.Size < int64(len(buf)) {
-		content, err := e.readWhole(buf)
+	if e.Size < readSize {
+		content, err := r.whole(e)
 		if err != nil {
-			return [sha256.Size]byte{}, err
+			return sum, err
 		}
 		e.crc = crc32.ChecksumIEEE(content)
 		return sha256.Sum256(content), nil
 	}
-	f, err := os.Open(e.source)
+	f, err := r.file(e)
 	if err != nil {
-		return [sha256.Size]byte{}, err
+		return sum, err
 	}
 	defer f.Close()
 	hash := sha256.New()
+	buf := r.buffer(readSize)
 	e.crc = 0
-	var size int64
-	for {
-		if err := ctx.Err(); err != nil {
-			return [sha256.Size]byte{}, err
+	for size := int64(0); ; {
+		if ctx.Err() != nil {
+			return sum, context.Cause(ctx)
 		}
 		n, err := f.Read(buf)
 		hash.Write(buf[:n])
 		e.crc = crc32.Update(e.crc, crc32.IEEETable, buf[:n])
-		if size += int64(n); size > e.Size {
-			return [sha256.Size]byte{}, e.changed()
+		size += int64(n)
+		if size > e.Size || err == io.EOF && size < e.Size {
+			return sum, e.changed()
 		}
 		if err == io.EOF {
-			break
+			return [sha256.Size]byte(hash.Sum(nil)), nil
 		}
 		if err != nil {
-			return [sha256.Size]byte{}, err
+			return sum, err
 		}
 	}
-	if size != e.Size {
-		return [sha256.Size]byte{}, e.changed()
-	}
-	return [sha256.Size]byte(hash.Sum(nil)), nil
 }
 
 // changed is the error for a file that is not what it was a moment ago.

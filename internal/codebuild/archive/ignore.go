@@ -11,6 +11,7 @@ import (
 
 	"github.com/moby/patternmatcher"
 	"github.com/moby/patternmatcher/ignorefile"
+	"golang.org/x/sys/unix"
 )
 
 // matchInfo is what the rules remember of a directory for what is in it.
@@ -76,7 +77,8 @@ func readIgnoreFile(o Options) (name string, patterns []string, err error) {
 		candidates = append([]string{o.Dockerfile + ".dockerignore"}, candidates...)
 	}
 	for _, name := range candidates {
-		f, err := os.Open(filepath.Join(o.Dir, filepath.FromSlash(name)))
+		file := filepath.Join(o.Dir, filepath.FromSlash(name))
+		f, err := os.OpenFile(file, os.O_RDONLY|unix.O_NONBLOCK, 0) // a pipe would block
 		if errors.Is(err, fs.ErrNotExist) {
 			continue
 		}
@@ -84,6 +86,9 @@ func readIgnoreFile(o Options) (name string, patterns []string, err error) {
 			return "", nil, fmt.Errorf("reading the ignore patterns: %w", err)
 		}
 		defer f.Close()
+		if info, err := f.Stat(); err != nil || !info.Mode().IsRegular() {
+			return "", nil, fmt.Errorf("reading the ignore patterns: %s is not a regular file", name)
+		}
 		patterns, err := ignorefile.ReadAll(f)
 		if err != nil {
 			return "", nil, fmt.Errorf("reading the ignore patterns of %s: %w", name, err)

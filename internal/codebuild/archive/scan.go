@@ -20,52 +20,60 @@ import (
 // (/codebuild/output/src123456789/src).
 const maxName = 4000
 
-// scanner walks a directory and collects its entries.
+// scanner walks a directory and collects the names and types of its entries.
 type scanner struct {
 	ctx     context.Context
 	options Options
 	rules   *rules
-	root    string // Dir without links, to tell what is out of the tree
+	reader  *reader
 	tree    *Tree
 
-	nonASCII []string
-	special  []string
-	outside  []string
+	followed int      // entries that are there because a link was followed
+	special  []string // neither file nor directory nor link
+	beyond   []string // of git, with a link in the place of a directory above
 }
 
 // directory collects what is in the directory at source, whose name in the
-// archive is name. via are the real paths of the followed links above it.
+// archive is name. via are the directories that links above it have led to.
 func (s *scanner) directory(name, source string, parent matchInfo, via []string) error {
-	if err := s.ctx.Err(); err != nil {
+	if s.ctx.Err() != nil {
 		return context.Cause(s.ctx)
 	}
-	children, err := os.ReadDir(source)
+	children, err := s.reader.list(source)
 	if err != nil {
 		return fmt.Errorf("reading the context directory: %w", err)
 	}
 	for _, child := range children {
-		if err := s.child(path.Join(name, child.Name()), filepath.Join(source, child.Name()), parent, via); err != nil {
+		below := join(source, child.Name())
+		as := below
+		if name != source {
+			as = join(name, child.Name())
+		}
+		if err := s.child(as, below, child.Type(), parent, via); err != nil {
 			return err
 		}
 	}
 	return nil
 }
 
-func (s *scanner) child(name, source string, parent matchInfo, via []string) error {
+func join(dir, name string) string {
+	if dir == "" {
+		return name
+	}
+	return dir + "/" + name
+}
+
+func (s *scanner) child(name, source string, mode fs.FileMode, parent matchInfo, via []string) error {
 	dropped, matched, err := s.rules.drops(name, parent)
 	if err != nil {
 		return err
 	}
-	info, err := os.Lstat(source)
-	if err != nil {
-		return fmt.Errorf("reading the context directory: %w", err)
-	}
-	if info.IsDir() {
+	if mode.IsDir() {
 		if dropped && !s.rules.mayKeepBelow(name) {
 			return nil
 		}
 		if !dropped {
-			if err := s.add(name, source, info); err != nil {
+			if err := s.add(name, source, mode, via); err != nil {
 				return err
 			}
 		}
@@ -74,79 +82,72 @@ func (s *scanner) child(name, source string, parent matchInfo, via []string) err
 	if dropped {
 		return nil
 	}
-	if info.Mode()&fs.ModeSymlink != 0 && s.options.Symlinks == FollowSymlinks {
+	if mode&fs.ModeSymlink != 0 && s.options.Symlinks == FollowSymlinks {
 		return s.follow(name, source, matched, via)
 	}
-	return s.add(name, source, info)
+	return s.add(name, source, mode, via)
 }
 
 // follow puts what the link at source leads to under name.
 func (s *scanner) follow(name, source string, matched matchInfo, via []string) error {
-	target, err := filepath.EvalSymlinks(source)
+	const cure = "leave it out with --exclude or use --symlinks store"
+	root := s.tree.root
+	target, err := filepath.EvalSymlinks(filepath.Join(root, source))
 	if err != nil {
-		return fmt.Errorf("following the link %q: %w; leave it out with --exclude or use --symlinks store", name, err)
+		return fmt.Errorf("following the link %q: %w; %s", name, err, cure)
 	}
-	if target != s.root && !strings.HasPrefix(target, s.root+string(filepath.Separator)) {
-		return fmt.Errorf("following the link %q: it leads out of the context directory, to %q; leave it out with --exclude or use --symlinks store", name, target)
+	to, err := filepath.Rel(root, target)
+	if err != nil || !filepath.IsLocal(to) {
+		return fmt.Errorf("following the link %q: it leads out of the context directory, to %q; %s", name, target, cure)
 	}
-	info, err := os.Stat(target)
+	info, err := os.Lstat(target)
 	if err != nil {
 		return fmt.Errorf("following the link %q: %w", name, err)
 	}
+	if to == "." {
+		to = ""
+	}
+	via = append(slices.Clone(via), to)
 	if !info.IsDir() {
-		return s.add(name, target, info)
+		return s.add(name, to, info.Mode(), via)
 	}
-	here, err := filepath.EvalSymlinks(filepath.Dir(source))
-	if err != nil {
-		return fmt.Errorf("following the link %q: %w", name, err)
+	if slices.Contains(via[:len(via)-1], to) || to == "" || within(source, to) {
+		return fmt.Errorf("following the link %q: it leads back to %q, a loop; %s", name, target, cure)
 	}
-	if slices.Contains(via, target) || here == target || strings.HasPrefix(here, target+string(filepath.Separator)) {
-		return fmt.Errorf("following the link %q: it leads back to %q, a loop; leave it out with --exclude or use --symlinks store", name, target)
-	}
-	if err := s.add(name, target, info); err != nil {
+	if err := s.add(name, to, fs.ModeDir, via); err != nil {
 		return err
 	}
-	return s.directory(name, target, matched, append(slices.Clone(via), target))
+	return s.directory(name, to, matched, via)
 }
 
-// add puts one entry into the tree, or refuses it.
-func (s *scanner) add(name, source string, info fs.FileInfo) error {
+// maxFollowed bounds what following links can make of a tree: links to
+// directories of links double it with each level. Past it, what is meant is
+// hardly this; and an entry takes some 200 bytes of memory.
+const maxFollowed = 200_000
+
+// add puts one entry into the tree, or refuses it. Of mode the type counts.
+func (s *scanner) add(name, source string, mode fs.FileMode, via []string) error {
 	if !utf8.ValidString(name) {
 		return fmt.Errorf("reading the context directory: the name %q is not UTF-8, which CodeBuild cannot unpack; rename the file or leave it out with --exclude", name)
 	}
 	if len(name) > maxName {
 		return fmt.Errorf("reading the context directory: the path %q... is %d bytes long, CodeBuild can unpack %d at most; leave it out with --exclude", name[:80], len(name), maxName)
 	}
-	entry := Entry{Name: name, ModTime: info.ModTime(), source: source}
-	switch mode := info.Mode(); {
-	case mode.IsDir():
-		entry.Mode = fs.ModeDir | mode.Perm()
-	case mode.IsRegular():
-		entry.Mode = mode.Perm()
-		entry.Size = info.Size()
-		s.tree.Bytes += entry.Size
-	case mode&fs.ModeSymlink != 0:
-		if s.options.Symlinks == RefuseSymlinks {
-			return fmt.Errorf("reading the context directory: %q is a symbolic link and --symlinks is fail", name)
+	if len(via) > 0 {
+		if s.followed++; s.followed > maxFollowed {
+			return fmt.Errorf("following the link to %q: with %q there are over %d entries behind links; leave some out with --exclude or use --symlinks store", via[0], name, maxFollowed)
 		}
-		target, err := os.Readlink(source)
-		if err != nil {
-			return fmt.Errorf("reading the context directory: %w", err)
-		}
-		entry.Mode, entry.Target = fs.ModeSymlink|0o777, filepath.ToSlash(target)
-		if leavesTree(name, entry.Target) {
-			s.outside = append(s.outside, name)
-		}
-	default:
+	}
+	if mode&fs.ModeSymlink != 0 && s.options.Symlinks == RefuseSymlinks {
+		return fmt.Errorf("reading the context directory: %q is a symbolic link and --symlinks is fail", name)
+	}
+	if mode.Type()&^(fs.ModeDir|fs.ModeSymlink) != 0 {
 		// A socket or a device means nothing to a build; docker refuses to
 		// copy one, and leaves it out of a context.
 		s.special = append(s.special, name)
 		return nil
 	}
-	if strings.ContainsFunc(name, func(r rune) bool { return r >= utf8.RuneSelf }) {
-		s.nonASCII = append(s.nonASCII, name)
-	}
-	s.tree.Entries = append(s.tree.Entries, entry)
+	s.tree.Entries = append(s.tree.Entries, Entry{Name: name, Mode: mode.Type(), source: source})
 	return nil
 }
 
@@ -172,22 +173,32 @@ func (s *scanner) gitFiles() error {
 		}
 		return fmt.Errorf("listing the files that git tracks: %w; --git-files needs git in the job's image", err)
 	}
-	seen := map[string]matchInfo{".": {}}
-	for name := range strings.SplitSeq(strings.TrimSuffix(string(out), "\x00"), "\x00") {
-		if name == "" {
-			continue
+	seen := map[string]matchInfo{"": {}}
+	last := ""
+	for name := range strings.SplitSeq(string(out), "\x00") {
+		if name == "" || name == last {
+			continue // a conflict has up to three entries
 		}
-		parent, err := s.gitParents(path.Dir(name), seen)
+		last = name
+		st, err := s.reader.stat(name)
+		switch {
+		case errors.Is(err, fs.ErrNotExist):
+			continue // deleted in the work tree: git lists it until that is committed
+		case isOther(err):
+			// Git takes it for deleted too. What is behind a link can be anything.
+			s.beyond = append(s.beyond, name)
+			continue
+		case err != nil:
+			return fmt.Errorf("reading the context directory: %w", err)
+		case fileType(&st) == fs.ModeDir:
+			continue // a submodule that is not checked out
+		}
+		dir, _ := split(name)
+		parent, err := s.gitParents(dir, seen)
 		if err != nil {
 			return err
 		}
-		source := filepath.Join(s.options.Dir, filepath.FromSlash(name))
-		if info, err := os.Lstat(source); errors.Is(err, fs.ErrNotExist) {
-			continue // deleted in the work tree: git lists it until that is committed
-		} else if err == nil && info.IsDir() {
-			continue // a submodule that is not checked out
-		}
-		if err := s.child(name, source, parent, nil); err != nil {
+		if err := s.child(name, name, fileType(&st), parent, nil); err != nil {
 			return err
 		}
 	}
@@ -199,7 +210,8 @@ func (s *scanner) gitParents(dir string, seen map[string]matchInfo) (matchInfo, 
 	if matched, ok := seen[dir]; ok {
 		return matched, nil
 	}
-	parent, err := s.gitParents(path.Dir(dir), seen)
+	above, _ := split(dir)
+	parent, err := s.gitParents(above, seen)
 	if err != nil {
 		return matchInfo{}, err
 	}
@@ -211,23 +223,26 @@ func (s *scanner) gitParents(dir string, seen map[string]matchInfo) (matchInfo, 
 	if dropped {
 		return matched, nil
 	}
-	source := filepath.Join(s.options.Dir, filepath.FromSlash(dir))
-	info, err := os.Stat(source)
-	if errors.Is(err, fs.ErrNotExist) {
-		return matched, nil
-	}
-	if err != nil {
-		return matchInfo{}, fmt.Errorf("reading the context directory: %w", err)
-	}
-	return matched, s.add(dir, source, info)
+	return matched, s.add(dir, dir, fs.ModeDir, nil)
 }
 
-// summariseSkipped makes one warning of many entries of a kind.
-func (s *scanner) summariseSkipped() {
+// warn makes one warning of all entries of a kind.
+func (s *scanner) warn() {
+	var outside, nonASCII []string
+	for i := range s.tree.Entries {
+		e := &s.tree.Entries[i]
+		if e.Target != "" && leavesTree(e.Name, e.Target) {
+			outside = append(outside, e.Name)
+		}
+		if strings.ContainsFunc(e.Name, func(r rune) bool { return r >= utf8.RuneSelf }) {
+			nonASCII = append(nonASCII, e.Name)
+		}
+	}
 	warn := func(names []string, format string) {
 		if len(names) == 0 {
 			return
 		}
+		slices.Sort(names)
 		shown := fmt.Sprintf("%q", names[0])
 		if len(names) > 1 {
 			shown += fmt.Sprintf(" and %d more", len(names)-1)
@@ -235,6 +250,7 @@ func (s *scanner) summariseSkipped() {
 		s.tree.Warnings = append(s.tree.Warnings, fmt.Sprintf(format, shown))
 	}
 	warn(s.special, "%s left out: neither a file, a directory nor a link")
-	warn(s.outside, "%s leads out of the context directory and will lead nowhere in the build")
-	warn(s.nonASCII, "%s is not plain ASCII: unpacking it can fail where the build image has the POSIX locale")
+	warn(s.beyond, "%s left out: a directory above it has become a link or a file")
+	warn(outside, "%s leads out of the context directory and will lead nowhere in the build")
+	warn(nonASCII, "%s is not plain ASCII: unpacking it can fail where the build image has the POSIX locale")
 }

@@ -7,7 +7,6 @@ import (
 	"hash/crc32"
 	"io"
 	"io/fs"
-	"os"
 
 	"github.com/klauspost/compress/gzip"
 )
@@ -24,13 +23,15 @@ func (t *Tree) WriteTarGz(ctx context.Context, w io.Writer, level int, progress 
 		return fmt.Errorf("writing the tar.gz: %w", err)
 	}
 	tw := tar.NewWriter(gz)
+	r := newReader(t.root)
+	defer r.close()
 	var read int64
 	for i := range t.Entries {
 		e := &t.Entries[i]
 		if err := ctx.Err(); err != nil {
 			return fmt.Errorf("writing the tar.gz: %w", context.Cause(ctx))
 		}
-		if err := e.writeTar(tw); err != nil {
+		if err := e.writeTar(tw, r); err != nil {
 			return fmt.Errorf("writing the tar.gz: %w", err)
 		}
 		if read += e.Size; progress != nil {
@@ -46,7 +47,7 @@ func (t *Tree) WriteTarGz(ctx context.Context, w io.Writer, level int, progress 
 	return nil
 }
 
-func (e *Entry) writeTar(tw *tar.Writer) error {
+func (e *Entry) writeTar(tw *tar.Writer, r *reader) error {
 	h := &tar.Header{
 		Name:    e.Name,
 		Mode:    int64(e.Mode.Perm()),
@@ -65,7 +66,7 @@ func (e *Entry) writeTar(tw *tar.Writer) error {
 	if err := tw.WriteHeader(h); err != nil || h.Typeflag != tar.TypeReg {
 		return err
 	}
-	f, err := os.Open(e.source)
+	f, err := r.file(e)
 	if err != nil {
 		return err
 	}

@@ -4,6 +4,7 @@ package archive
 
 import (
 	"archive/zip"
+	"bufio"
 	"context"
 	"encoding/binary"
 	"errors"
@@ -11,6 +12,7 @@ import (
 	"io"
 	"io/fs"
 	"math"
+	"slices"
 	"time"
 	"unicode/utf8"
 )
@@ -30,22 +32,18 @@ func (t *Tree) WriteZip(ctx context.Context, w io.Writer, level int, progress Pr
 	if !t.digested {
 		return errNotDigested
 	}
-	ctx, cancel := context.WithCancelCause(ctx)
-	defer cancel(nil)
-	zw := zip.NewWriter(w)
+	// zip.Writer would write every 4 KiB.
+	out := bufio.NewWriterSize(w, writeSize)
+	zw := zip.NewWriter(out)
 	var read int64
-	for piece := range compress(ctx, cancel, t.Entries, level) {
-		if piece.err != nil {
-			cancel(piece.err)
-			return fmt.Errorf("zipping the context directory: %w", piece.err)
+	for p := range t.compress(ctx, level) {
+		if p.err != nil {
+			return fmt.Errorf("zipping the context directory: %w", p.err)
 		}
-		if err := writePiece(zw, piece); err != nil {
-			cancel(err)
+		if err := p.write(zw); err != nil {
 			return fmt.Errorf("writing the zip: %w", err)
 		}
-		read += int64(piece.rawSize)
-		piece.free()
-		if progress != nil {
+		if read += p.size; progress != nil {
 			progress(read)
 		}
 	}
@@ -55,47 +53,92 @@ func (t *Tree) WriteZip(ctx context.Context, w io.Writer, level int, progress Pr
 	if err := zw.Close(); err != nil {
 		return fmt.Errorf("writing the zip: %w", err)
 	}
+	if err := out.Flush(); err != nil {
+		return fmt.Errorf("writing the zip: %w", err)
+	}
 	return nil
 }
 
-// writePiece puts one piece into the zip: a whole entry, or a part of a large
-// file, whose header comes with its first part and whose sizes with its last.
-func writePiece(zw *zip.Writer, p *piece) error {
-	if p.first {
-		header := p.entry.header()
-		header.Method = p.method
-		if p.last {
-			header.CompressedSize64 = uint64(len(p.out))
-		} else {
-			header.Flags |= 0x8 // the sizes follow the data
-			header.CompressedSize64 = 0
-			header.UncompressedSize64 = 0
+// writeSize is how much of an archive is written at once.
+const writeSize = 128 << 10
+
+// write puts a piece into the zip.
+func (p *piece) write(zw *zip.Writer) error {
+	if p.part != nil {
+		return p.part.write(zw, &p.entries[0], p.packed[0].method, *p.out)
+	}
+	begin := 0
+	for i, packed := range p.packed {
+		header := p.entries[i].header()
+		header.Method = packed.method
+		header.CompressedSize64 = uint64(packed.end - begin)
+		w, err := zw.CreateRaw(header)
+		if err != nil {
+			return err
 		}
-		if header.UncompressedSize64 >= math.MaxUint32 {
-			header.ReaderVersion = 45 // zip64
+		if _, err := w.Write((*p.out)[begin:packed.end]); err != nil {
+			return err
+		}
+		begin = packed.end
+	}
+	return nil
+}
+
+// write puts a part of a large file into the zip. How long a deflated file
+// gets is known after its last part only, and is said behind it.
+func (p *part) write(zw *zip.Writer, e *Entry, method uint16, content []byte) error {
+	if p.first {
+		header := e.header()
+		header.Method = method
+		if uint64(e.Size) >= math.MaxUint32 {
+			header.ReaderVersion = zip64Version
+		}
+		extra := header.Extra
+		if method == zip.Deflate {
+			header.Flags |= 0x8 // the sizes follow the data
+			header.UncompressedSize64 = 0
+		} else {
+			header.CompressedSize64 = header.UncompressedSize64
+			header.Extra = append(slices.Clone(extra), localZip64(header)...)
 		}
 		out, err := zw.CreateRaw(header)
 		if err != nil {
 			return err
 		}
+		header.Extra = extra // zip.Writer adds its own to the directory
 		*p.file = zipFile{header: header, w: out}
 	}
-	n, err := p.file.w.Write(p.out)
+	n, err := p.file.w.Write(content)
 	if err != nil {
 		return err
 	}
 	p.file.compressed += uint64(n)
-	if header := p.file.header; p.last && header.Flags&0x8 != 0 {
+	if header := p.file.header; p.last && method == zip.Deflate {
 		header.CompressedSize64 = p.file.compressed
-		header.UncompressedSize64 = uint64(p.entry.Size)
+		header.UncompressedSize64 = uint64(e.Size)
 		header.CompressedSize = uint32(min(header.CompressedSize64, math.MaxUint32))
 		header.UncompressedSize = uint32(min(header.UncompressedSize64, math.MaxUint32))
 		if max(header.CompressedSize64, header.UncompressedSize64) >= math.MaxUint32 {
 			header.CompressedSize, header.UncompressedSize = math.MaxUint32, math.MaxUint32
-			header.ReaderVersion = 45
+			header.ReaderVersion = zip64Version
 		}
 	}
 	return nil
+}
+
+// zip64Version is what it takes to read an entry of 4 GiB or more.
+const zip64Version = 45
+
+// localZip64 is the extra field with which a header before the data says sizes
+// of 4 GiB or more. zip.Writer leaves it out there.
+func localZip64(h *zip.FileHeader) []byte {
+	if h.UncompressedSize64 < math.MaxUint32 {
+		return nil
+	}
+	b := binary.LittleEndian.AppendUint16(nil, 1)
+	b = binary.LittleEndian.AppendUint16(b, 16)
+	b = binary.LittleEndian.AppendUint64(b, h.UncompressedSize64)
+	return binary.LittleEndian.AppendUint64(b, h.CompressedSize64)
 }
 
 // zipFile is an entry that is being written.

@@ -23,7 +23,7 @@ import (
 func mixed(t *testing.T) string {
 	t.Helper()
 	random := rand.NewChaCha8([32]byte{1})
-	noise := make([]byte, 3*pieceSize+17)
+	noise := make([]byte, 3*partSize+17)
 	random.Read(noise)
 	return tree{
 		"empty":       "",
@@ -33,8 +33,8 @@ func mixed(t *testing.T) string {
 		"link":        "-> dir/text",
 		"noise/big":   string(noise),
 		"noise/small": string(noise[:5000]),
-		"exact":       strings.Repeat("x", pieceSize),
-		"one more":    strings.Repeat("y", pieceSize+1),
+		"exact":       strings.Repeat("x", partSize),
+		"one more":    strings.Repeat("y", partSize+1),
 		"long":        strings.Repeat("a long text that goes on\n", 200_000),
 		"größe":       "utf-8",
 	}.lay(t)
@@ -162,7 +162,7 @@ func TestTarGz(t *testing.T) {
 
 func TestChangedFilesAreRefused(t *testing.T) {
 	t.Parallel()
-	big := strings.Repeat("0123456789abcdef", pieceSize/8)
+	big := strings.Repeat("0123456789abcdef", partSize/8)
 	changes := map[string]func(path, content string) error{
 		"grown":    func(p, c string) error { return os.WriteFile(p, []byte(c+"!"), 0o644) },
 		"shrunk":   func(p, c string) error { return os.WriteFile(p, []byte(c[1:]), 0o644) },
@@ -275,19 +275,17 @@ func TestZip64HeaderOfALargeFile(t *testing.T) {
 	zw := zip.NewWriter(&out)
 	e := &Entry{Name: "large", Mode: 0o644, Size: size}
 	file := &zipFile{}
-	for _, p := range []*piece{
-		{entry: e, first: true, file: file, method: zip.Deflate, out: []byte("x")},
-		{entry: e, last: true, file: file, method: zip.Deflate, out: []byte("y")},
-	} {
+	for _, p := range []*part{{file: file, first: true}, {file: file, last: true}} {
 		if p.last {
 			file.compressed = size // as if so much had been written
 		}
-		if err := writePiece(zw, p); err != nil {
+		if err := p.write(zw, e, zip.Deflate, []byte("x")); err != nil {
 			t.Fatal(err)
 		}
 	}
-	after := &Entry{Name: "small", Mode: 0o644, Size: 1}
-	if err := writePiece(zw, &piece{entry: after, first: true, last: true, file: &zipFile{}, method: zip.Store, out: []byte("z")}); err != nil {
+	content := []byte("z")
+	after := &piece{entries: []Entry{{Name: "small", Mode: 0o644, Size: 1}}, out: &content, packed: []packed{{zip.Store, 1}}}
+	if err := after.write(zw); err != nil {
 		t.Fatal(err)
 	}
 	if err := zw.Close(); err != nil {

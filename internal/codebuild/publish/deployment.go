@@ -4,6 +4,7 @@
 package publish
 
 import (
+	"slices"
 	"time"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
@@ -26,6 +27,22 @@ type Deployment struct {
 	Message    string // why it failed
 	Code       string
 	RollbackBy string // the deployment that rolls it back
+	// RollsBack is what CodeDeploy rolls this deployment back on by itself.
+	RollsBack []types.AutoRollbackEvent
+}
+
+// MayBeRolledBack tells whether CodeDeploy may yet begin to roll a deployment
+// back that has ended: it does so by another deployment, which it makes a moment
+// after this one has failed, or when an alarm goes off though it has succeeded.
+func (d Deployment) MayBeRolledBack() bool {
+	on := types.AutoRollbackEventDeploymentFailure
+	switch d.Status {
+	case string(types.DeploymentStatusSucceeded):
+		on = types.AutoRollbackEventDeploymentStopOnAlarm
+	case string(types.DeploymentStatusStopped):
+		return d.RollbackBy == "" && len(d.RollsBack) > 0 // on an alarm or on request
+	}
+	return d.RollbackBy == "" && slices.Contains(d.RollsBack, on)
 }
 
 // Ended tells whether the status is final.
@@ -50,6 +67,9 @@ func from(info *types.DeploymentInfo) Deployment {
 	}
 	if r := info.RollbackInfo; r != nil {
 		d.RollbackBy = aws.ToString(r.RollbackDeploymentId)
+	}
+	if a := info.AutoRollbackConfiguration; a != nil && a.Enabled {
+		d.RollsBack = a.Events
 	}
 	return d
 }

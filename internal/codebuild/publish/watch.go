@@ -32,6 +32,9 @@ type Watcher struct {
 	Every time.Duration
 	// Find bounds the wait for the deployment to be made.
 	Find time.Duration
+	// Rollback bounds the time in which a deployment that has ended is watched for
+	// its being rolled back, where its group is set up for that.
+	Rollback time.Duration
 	// Lost bounds the time in which AWS may be out of reach; 0 means 10 minutes.
 	Lost time.Duration
 
@@ -58,15 +61,14 @@ const recent = 10 * time.Minute
 // Before lists the deployments that are there before the artifact is uploaded,
 // so that an earlier one of the same artifact is not mistaken for its own.
 func (w *Watcher) Before(ctx context.Context, a Artifact) ([]string, error) {
-	ids, err := w.list(ctx, a)
+	ids, err := w.list(ctx, a, time.Now().Add(-recent))
 	if err != nil {
 		return nil, explain(a, err)
 	}
 	return ids, nil
 }
 
-func (w *Watcher) list(ctx context.Context, a Artifact) ([]string, error) {
-	since := time.Now().Add(-recent)
+func (w *Watcher) list(ctx context.Context, a Artifact, since time.Time) ([]string, error) {
 	var ids []string
 	pages := codedeploy.NewListDeploymentsPaginator(w.client, &codedeploy.ListDeploymentsInput{
 		ApplicationName: aws.String(a.Application), DeploymentGroupName: aws.String(a.Group),
@@ -108,19 +110,57 @@ func (w *Watcher) Follow(ctx context.Context, a Artifact, before []string) (Depl
 		return Deployment{}, err
 	}
 	w.say.Info("Deployment %s of %s to %s is made.", d.ID, a.Application, a.Group)
-	answered := time.Now()
+	answered, ended := time.Now(), time.Time{}
 	for {
 		info, err := w.look(ctx, d.ID)
 		if err == nil {
 			answered, d = time.Now(), info
-			if err = w.steps(ctx, d.ID); err == nil && d.Ended() {
+			err = w.steps(ctx, d.ID)
+		}
+		if err == nil && d.Ended() && d.RollbackBy == "" && d.MayBeRolledBack() {
+			d.RollbackBy, err = w.rollback(ctx, a, d)
+		}
+		if err == nil && d.Ended() {
+			if ended.IsZero() {
+				ended = answered
+				if d.MayBeRolledBack() && w.Rollback > 0 {
+					w.say.Info("Deployment %s: %s; watching %s for its being rolled back.", d.ID, d.Status, joblog.Duration(w.Rollback))
+				}
+			}
+			if !d.MayBeRolledBack() || answered.Sub(ended) >= w.Rollback {
 				return d, nil
 			}
 		}
 		if err := w.goOn(ctx, err, answered); err != nil {
+			if !ended.IsZero() {
+				return d, nil // how it has ended is known
+			}
 			return d, err
 		}
 	}
+}
+
+// rollback finds the deployment that rolls d back, if there is one. The one that
+// is rolled back does not always tell of it.
+func (w *Watcher) rollback(ctx context.Context, a Artifact, d Deployment) (string, error) {
+	ids, err := w.list(ctx, a, d.Created)
+	if err != nil {
+		return "", err
+	}
+	for _, id := range ids {
+		if id == d.ID {
+			continue
+		}
+		out, err := w.client.GetDeployment(ctx, &codedeploy.GetDeploymentInput{DeploymentId: aws.String(id)})
+		if err != nil {
+			return "", err
+		}
+		if info := out.DeploymentInfo; info != nil && info.Creator == types.DeploymentCreatorCodeDeployRollback &&
+			info.RollbackInfo != nil && aws.ToString(info.RollbackInfo.RollbackTriggeringDeploymentId) == d.ID {
+			return id, nil
+		}
+	}
+	return "", nil
 }
 
 // goOn waits for the next look, or returns why there is none.
@@ -166,7 +206,7 @@ func (w *Watcher) find(ctx context.Context, a Artifact, before []string) (Deploy
 }
 
 func (w *Watcher) newOf(ctx context.Context, a Artifact, before []string) (Deployment, bool, error) {
-	ids, err := w.list(ctx, a)
+	ids, err := w.list(ctx, a, time.Now().Add(-recent))
 	if err != nil {
 		return Deployment{}, false, err
 	}
