@@ -6,6 +6,7 @@ import (
 	"encoding/hex"
 	"fmt"
 	"io"
+	"runtime/debug"
 	"sync/atomic"
 	"time"
 
@@ -37,11 +38,18 @@ func (b *Bridge) newProgress(total int64) *progress {
 	return &progress{bridge: b, total: total, begun: now, told: now}
 }
 
+// uploadGarbage is how much garbage, in per cent of what is in use, may gather
+// during an upload. Its buffers are in use all the time and are most of the
+// memory: with as much again, which is Go's own rule, a job's 64 MiB would not
+// do.
+const uploadGarbage = 25
+
 type writeArchive func(ctx context.Context, w io.Writer, level int, progress archive.Progress) error
 
 // writer makes an upload's writer of an archive's.
 func (p *progress) writer(write writeArchive, level int) upload.Writer {
 	return func(ctx context.Context, w io.Writer) error {
+		defer debug.SetGCPercent(debug.SetGCPercent(uploadGarbage))
 		return write(ctx, countingWriter{w, &p.sent}, level, p.read)
 	}
 }

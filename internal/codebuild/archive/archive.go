@@ -162,9 +162,9 @@ func (t *Tree) attributes(ctx context.Context) error {
 	return err
 }
 
-// maxBytes is what one build can take. The smaller of CodeBuild's machines
-// have a disk of 64 GB for the archive, what is unpacked of it and what is
-// made of that; and upload's parts are of a size that is enough for so much.
+// maxBytes is what one archive may hold. An upload has 10,000 parts of 5 MiB,
+// and the smaller of CodeBuild's machines a disk of 64 GB for the archive, what
+// is unpacked of it and what is made of that.
 const maxBytes = 50_000_000_000
 
 // tooLarge refuses what would fail after an upload of hours.
@@ -176,7 +176,7 @@ func (t *Tree) tooLarge() error {
 	for _, e := range t.Largest(3) {
 		largest = append(largest, fmt.Sprintf("%q with %.1f GB", e.Name, float64(e.Size)/1e9))
 	}
-	return fmt.Errorf("reading the context directory: %d files are %.1f GB, more than the 50 GB that a build can take; the largest are %s; leave out what the build does not need with .dockerignore or --exclude",
+	return fmt.Errorf("reading the context directory: %d files are %.1f GB, more than the 50 GB that an upload may have; the largest are %s; leave out what is not needed with .dockerignore or --exclude",
 		t.Files(), float64(t.Bytes)/1e9, strings.Join(largest, ", "))
 }
 

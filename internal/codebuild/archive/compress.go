@@ -16,14 +16,14 @@ import (
 const (
 	// partSize is how much of a large file is compressed at once. A larger one
 	// is cut into parts, which all cores compress; a cut costs 5 bytes and a
-	// window of 32 KiB, under 1 % of a part.
-	partSize = 1 << 20
+	// window of 32 KiB, about 1 % of a part of text.
+	partSize = 512 << 10
 	// batchSize is about how much of small files one core takes at once: enough
 	// that handing them over costs nothing beside compressing them.
 	batchSize = 256 << 10
 	// inFlight bounds the pieces between the reader and the writer, and with
 	// them the memory: at most twice partSize each.
-	inFlight = 6
+	inFlight = 4
 	// entryCost is what opening and closing a file takes, in bytes that could
 	// be compressed meanwhile.
 	entryCost = 2 << 10

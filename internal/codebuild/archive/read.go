@@ -142,10 +142,14 @@ func (r *reader) regular(e *Entry) (fd int, err error) {
 		return 0, err
 	}
 	var st unix.Stat_t
-	_, err = retry(func() (int, error) { return 0, unix.Fstat(fd, &st) })
-	if err != nil || fileType(&st) != 0 || st.Size != e.Size {
+	if _, err = retry(func() (int, error) { return 0, unix.Fstat(fd, &st) }); err != nil {
+		err = r.pathError("stat", e.source, err)
+	} else if fileType(&st) != 0 || st.Size != e.Size {
+		err = e.changed()
+	}
+	if err != nil {
 		unix.Close(fd)
-		return 0, errors.Join(r.pathError("stat", e.source, err), e.changed())
+		return 0, err
 	}
 	return fd, nil
 }

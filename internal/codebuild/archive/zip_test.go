@@ -6,10 +6,12 @@ import (
 	"bytes"
 	"compress/gzip"
 	"context"
+	"encoding/binary"
 	"errors"
 	"fmt"
 	"io"
 	"io/fs"
+	"math"
 	"math/rand/v2"
 	"os"
 	"os/exec"
@@ -31,6 +33,7 @@ func mixed(t *testing.T) string {
 		"dir/text":    strings.Repeat("the same line again\n", 1000),
 		"dir/none/":   "",
 		"link":        "-> dir/text",
+		"loop":        "-> loop",
 		"noise/big":   string(noise),
 		"noise/small": string(noise[:5000]),
 		"exact":       strings.Repeat("x", partSize),
@@ -217,53 +220,19 @@ type failingWriter struct{ err error }
 
 func (w failingWriter) Write([]byte) (int, error) { return 0, w.err }
 
-// More than 65,535 entries and more than 4 GiB need zip64.
-func TestZip64(t *testing.T) {
+// More than 65,535 entries need zip64. TestLarge of cmd/codebuild-bridge has
+// them, and 5 GB, as files.
+func TestManyEntries(t *testing.T) {
 	t.Parallel()
-	t.Run("200,000 files", func(t *testing.T) {
-		t.Parallel()
-		tr := &Tree{digested: true}
-		for i := range 200_000 {
-			tr.Entries = append(tr.Entries, Entry{Name: fmt.Sprintf("d%06d", i), Mode: fs.ModeDir | 0o755})
-		}
-		data := zipped(t, tr, 1)
-		zr, err := zip.NewReader(bytes.NewReader(data), int64(len(data)))
-		if err != nil || len(zr.File) != 200_000 {
-			t.Fatalf("got %d entries, %v; want 200,000", len(zr.File), err)
-		}
-	})
-	t.Run("4 GiB file", func(t *testing.T) {
-		t.Parallel()
-		if raceEnabled {
-			t.Skip("the race detector makes 4 GiB take minutes")
-		}
-		dir := t.TempDir()
-		const size = 4<<30 + 1
-		f, err := os.Create(filepath.Join(dir, "sparse"))
-		if err != nil {
-			t.Fatal(err)
-		}
-		defer f.Close()
-		if err := f.Truncate(size); err != nil {
-			t.Fatal(err)
-		}
-		write(t, filepath.Join(dir, "tail"), "after it")
-		data := zipped(t, scan(t, Options{Dir: dir}), 1)
-		zr, err := zip.NewReader(bytes.NewReader(data), int64(len(data)))
-		if err != nil {
-			t.Fatal(err)
-		}
-		if got := zr.File[0].UncompressedSize64; got != size {
-			t.Errorf("got %d bytes, want %d", got, int64(size))
-		}
-		r, err := zr.File[0].Open()
-		if err != nil {
-			t.Fatal(err)
-		}
-		if n, err := io.Copy(io.Discard, r); n != size || err != nil {
-			t.Errorf("read back %d bytes, %v", n, err)
-		}
-	})
+	tr := &Tree{digested: true}
+	for i := range 200_000 {
+		tr.Entries = append(tr.Entries, Entry{Name: fmt.Sprintf("d%06d", i), Mode: fs.ModeDir | 0o755})
+	}
+	data := zipped(t, tr, 1)
+	zr, err := zip.NewReader(bytes.NewReader(data), int64(len(data)))
+	if err != nil || len(zr.File) != 200_000 {
+		t.Fatalf("got %d entries, %v; want 200,000", len(zr.File), err)
+	}
 }
 
 // The header of a file of 5 GiB, without its 5 GiB: what makes zip64 of it is
@@ -300,5 +269,38 @@ func TestZip64HeaderOfALargeFile(t *testing.T) {
 	}
 	if f := zr.File[1]; f.UncompressedSize64 != 1 || f.ReaderVersion != 20 {
 		t.Errorf("got size %d, version %d of the file after it", f.UncompressedSize64, f.ReaderVersion)
+	}
+}
+
+// Stored, a large file has its sizes before the data, where zip.Writer has no
+// room for more than 4 GiB.
+func TestZip64HeaderOfALargeStoredFile(t *testing.T) {
+	t.Parallel()
+	const size = 5 << 30
+	var out bytes.Buffer
+	zw := zip.NewWriter(&out)
+	e := &Entry{Name: "large", Mode: 0o644, Size: size}
+	p := &part{file: &zipFile{}, first: true, last: true}
+	if err := p.write(zw, e, zip.Store, []byte("x")); err != nil {
+		t.Fatal(err)
+	}
+	if err := zw.Close(); err != nil {
+		t.Fatal(err)
+	}
+	local := out.Bytes()
+	if version, compressed := binary.LittleEndian.Uint16(local[4:]), binary.LittleEndian.Uint32(local[18:]); version != 45 || compressed != math.MaxUint32 {
+		t.Errorf("got version %d and size %x before the data, want 45 and ffffffff", version, compressed)
+	}
+	want := localZip64(&zip.FileHeader{UncompressedSize64: size, CompressedSize64: size})
+	extra := local[30+len(e.Name):][:binary.LittleEndian.Uint16(local[28:])]
+	if !bytes.HasSuffix(extra, want) || len(want) != 20 {
+		t.Errorf("got the extra field %x, want it to end in %x", extra, want)
+	}
+	zr, err := zip.NewReader(bytes.NewReader(out.Bytes()), int64(out.Len()))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if f := zr.File[0]; f.UncompressedSize64 != size || f.CompressedSize64 != size || len(f.Extra) != 9+28 {
+		t.Errorf("got sizes %d and %d, extra field %x; want it to have the time and three sizes once", f.UncompressedSize64, f.CompressedSize64, f.Extra)
 	}
 }
