@@ -1,11 +1,13 @@
 package codebuild_test
 
 import (
+	"context"
 	"fmt"
 	"strings"
 	"testing"
 	"time"
 
+	"github.com/fargate-driver/fargate-driver/internal/codebuild"
 	"github.com/fargate-driver/fargate-driver/internal/codebuild/bridgetest"
 	"github.com/fargate-driver/fargate-driver/internal/codebuild/follow"
 	"github.com/fargate-driver/fargate-driver/internal/localaws"
@@ -73,6 +75,33 @@ func TestEveryLineOnceUnderThrottling(t *testing.T) {
 	}
 	w.want(0)
 	w.wantNumbers(30)
+}
+
+// A log that waits and comes in short pages is no trickle: its pages are asked
+// for one after the other, while the build runs too.
+func TestBacklogInShortPages(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, "buildspec.yml", bridgetest.Commands("sleep 60"))
+	w.AWS.SetLogPages(localaws.LogPages{Events: 5})
+	w.AWS.PlanBuilds(localaws.BuildPlan{NoLogGroup: true}) // but for the lines below
+	w.options.Follow.Pace.LogMin, w.options.Follow.Pace.LogMax = time.Hour, time.Hour // of rest
+	started := w.AWS.Fault(localaws.Fault{Operation: "StartBuild", Kind: localaws.HangAfter})
+	ctx, cancel := context.WithCancelCause(t.Context())
+	go func() {
+		<-started.Reached()
+		_, stream, _ := strings.Cut(w.AWS.Builds()[0].ID, ":")
+		for i := range 200 {
+			w.AWS.PutOldLogEvents("/aws/codebuild/docker-build", stream, time.Minute, fmt.Sprintf("line %d\n", i+1))
+		}
+		started.Release()
+		if w.AWS.WaitCalls(ctx, "GetLogEvents", 40) == nil {
+			cancel(codebuild.ErrStop)
+		}
+	}()
+	if code := w.build(ctx); code != 5 {
+		t.Errorf("got exit code %d, want 5", code)
+	}
+	w.wantNumbers(200)
 }
 
 // The events of a build that was stopped or has failed early come without the

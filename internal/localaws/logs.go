@@ -56,7 +56,18 @@ func (s *Server) PutLogEvents(group, stream string, delay time.Duration, message
 	s.logs.put(group, stream, delay, messages...)
 }
 
+// PutOldLogEvents appends events that were written some time ago and only now
+// have come: a backlog.
+func (s *Server) PutOldLogEvents(group, stream string, age time.Duration, messages ...string) {
+	s.logs.putAt(group, stream, time.Now().Add(-age), time.Now(), messages...)
+}
+
 func (l *logService) put(group, stream string, delay time.Duration, messages ...string) {
+	now := time.Now()
+	l.putAt(group, stream, now, now.Add(delay), messages...)
+}
+
+func (l *logService) putAt(group, stream string, written, visible time.Time, messages ...string) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	if l.groups[group] == nil {
@@ -67,9 +78,8 @@ func (l *logService) put(group, stream string, delay time.Duration, messages ...
 		st = &logStream{}
 		l.groups[group][stream] = st
 	}
-	now := time.Now()
 	for _, message := range messages {
-		st.events = append(st.events, logEvent{at: now, visible: now.Add(delay), message: message})
+		st.events = append(st.events, logEvent{at: written, visible: visible, message: message})
 	}
 }
 

@@ -16,8 +16,15 @@ import (
 )
 
 // BenchmarkFollow follows a build that has ended and whose log of 100,000
-// lines waits to be read.
+// lines waits to be read, on pages as long as CloudWatch makes them and on
+// shorter ones.
 func BenchmarkFollow(b *testing.B) {
+	for _, events := range []int{10_000, 1_000, 100} {
+		b.Run(fmt.Sprintf("%d a page", events), func(b *testing.B) { benchmarkFollow(b, events) })
+	}
+}
+
+func benchmarkFollow(b *testing.B, events int) {
 	s, err := localaws.Start(localaws.Options{NoThrottle: true})
 	if err != nil {
 		b.Fatal(err)
@@ -48,6 +55,7 @@ func BenchmarkFollow(b *testing.B) {
 	if err := s.Wait(b.Context(), func() bool { return s.Builds()[0].Done }); err != nil {
 		b.Fatal(err)
 	}
+	s.SetLogPages(localaws.LogPages{Events: events})
 	b.SetBytes(int64(size))
 	for b.Loop() {
 		result, err := follow.New(cfg, io.Discard, say, follow.Options{}).Follow(b.Context(), started.ID)

@@ -12,7 +12,6 @@ import (
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/service/cloudwatchlogs"
 	"github.com/aws/aws-sdk-go-v2/service/codebuild"
-	"golang.org/x/time/rate"
 
 	"github.com/fargate-driver/fargate-driver/internal/codebuild/apierror"
 	"github.com/fargate-driver/fargate-driver/internal/codebuild/build"
@@ -34,7 +33,7 @@ type Follower struct {
 	say     *joblog.Log
 	options Options
 	pace    Pace
-	limiter *rate.Limiter
+	limiter limiter
 	print   *printer
 
 	id        string
@@ -60,7 +59,7 @@ func New(cfg aws.Config, out io.Writer, say *joblog.Log, o Options) *Follower {
 		say:     say,
 		options: o,
 		pace:    o.Pace.withDefaults(),
-		limiter: rate.NewLimiter(callsPerSecond, callsBurst),
+		limiter: newLimiter(),
 		print:   newPrinter(out, say, o),
 	}
 }
@@ -218,6 +217,7 @@ func (f *Follower) look(ctx context.Context) (changed bool, err error) {
 	if err != nil {
 		return false, f.failed(ctx, err)
 	}
+	f.limiter.answered()
 	if f.trouble {
 		f.say.Info("AWS answers again.")
 		f.trouble = false
@@ -241,8 +241,11 @@ func (f *Follower) failed(ctx context.Context, err error) error {
 		return context.Cause(ctx)
 	}
 	kind := apierror.Of(err)
-	if kind == apierror.Expired {
+	switch kind {
+	case apierror.Expired:
 		apierror.Renew(f.cfg)
+	case apierror.Throttled:
+		f.limiter.throttled()
 	}
 	if !apierror.Passing(err) || time.Since(f.seen) > f.pace.Lost {
 		hint := ""

@@ -3,6 +3,8 @@ package follow
 import (
 	"math/rand/v2"
 	"time"
+
+	"golang.org/x/time/rate"
 )
 
 // Mode is how much of the build's log is shown.
@@ -70,17 +72,57 @@ func (p Pace) withDefaults() Pace {
 	return p
 }
 
-// All calls of a follower together: CloudWatch allows an account 10
-// GetLogEvents a second, and many jobs follow their builds at once. The burst
-// lets a long log that waits be fetched without a pause.
+// What a follower asks together. CloudWatch allows an account 10 GetLogEvents a
+// second, in newer ones 25, and many jobs follow their builds at once: whether
+// there is room shows only in its answers. So a log that waits is fetched as fast
+// as it comes until a call is throttled, then at half the rate after each
+// refusal, and a little faster after each answer.
 const (
-	callsPerSecond = 4
-	callsBurst     = 20
+	rateThrottled = 4.  // calls a second after the first refusal
+	rateLeast     = 1.  // however often CloudWatch refuses
+	rateStep      = .25 // faster after each answer
+	rateFree      = 25. // from here on there is no bound again: no account has more
 )
 
-// trickle is how many events of a page are too few to ask for the next page at
-// once: a build that writes a line now and then would else be asked for each.
-const trickle = 100
+// limiter bounds the calls of a follower. It is not for concurrent use.
+type limiter struct{ *rate.Limiter }
+
+func newLimiter() limiter { return limiter{rate.NewLimiter(rate.Inf, 1)} }
+
+// throttled slows down after a refusal.
+func (l limiter) throttled() {
+	if l.Limit() == rate.Inf {
+		l.SetLimit(rateThrottled)
+		return
+	}
+	l.SetLimit(max(l.Limit()/2, rateLeast))
+}
+
+// answered speeds up after an answer.
+func (l limiter) answered() {
+	if l.Limit() == rate.Inf {
+		return
+	}
+	if l.SetLimit(l.Limit() + rateStep); l.Limit() >= rateFree {
+		l.SetLimit(rate.Inf)
+	}
+}
+
+// A page with so little that the next one is not asked for at once, if it is of
+// just now: a build that writes a line now and then would else be asked for each.
+const (
+	trickleEvents = 100
+	trickleBytes  = 64 << 10
+	// trickleAge is the age up to which an event is of just now. CodeBuild's lines
+	// reach CloudWatch, and CloudWatch shows them, within some seconds. What is
+	// older is a backlog, however it is cut into pages.
+	trickleAge = 15 * time.Second
+)
+
+// trickles tells whether a page has so little. now is by CloudWatch's clock.
+func trickles(events, size int, newest, now time.Time) bool {
+	return events > 0 && events < trickleEvents && size < trickleBytes && now.Sub(newest) < trickleAge
+}
 
 // attempts of one call: we ask again anyway, and while one call is being
 // repeated for a minute the other is not made at all.

@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
+	"github.com/aws/aws-sdk-go-v2/aws/middleware"
 	"github.com/aws/aws-sdk-go-v2/service/cloudwatchlogs"
 
 	"github.com/fargate-driver/fargate-driver/internal/codebuild/apierror"
@@ -30,7 +31,7 @@ func (s *stream) giveUp(reason string) {
 // drain reads what there is, page after page. A page may be short or empty
 // with more to come; the end is reached when CloudWatch gives the token back
 // that it was asked with. While the build runs that may never be, so it also
-// returns when the build is due to be looked at, and after a page with little.
+// returns when the build is due to be looked at, and after a page that trickles.
 // It returns the number of events, and whether to go on at once.
 func (f *Follower) drain(ctx context.Context, due time.Time) (total int, more bool, err error) {
 	for {
@@ -47,9 +48,13 @@ func (f *Follower) drain(ctx context.Context, due time.Time) (total int, more bo
 		if err != nil {
 			return total, false, f.logFailed(ctx, err, asked)
 		}
+		f.limiter.answered()
 		f.stream.missing, f.stream.throttled = false, false
+		size, newest := 0, time.Time{}
 		for i := range out.Events {
-			f.print.event(aws.ToString(out.Events[i].Message), time.UnixMilli(aws.ToInt64(out.Events[i].Timestamp)))
+			message := aws.ToString(out.Events[i].Message)
+			size, newest = size+len(message), time.UnixMilli(aws.ToInt64(out.Events[i].Timestamp))
+			f.print.event(message, newest)
 		}
 		if n := len(out.Events); n > 0 {
 			total += n
@@ -65,7 +70,11 @@ func (f *Follower) drain(ctx context.Context, due time.Time) (total int, more bo
 		if !f.ended.IsZero() {
 			continue
 		}
-		if n := len(out.Events); n > 0 && n < trickle {
+		now, known := middleware.GetServerTime(out.ResultMetadata)
+		if !known {
+			now = asked
+		}
+		if trickles(len(out.Events), size, newest, now) {
 			return total, false, nil
 		}
 		if time.Now().After(due) {
@@ -84,6 +93,7 @@ func (f *Follower) logFailed(ctx context.Context, err error, asked time.Time) er
 	switch apierror.Of(err) {
 	case apierror.Throttled:
 		f.stream.throttled = true
+		f.limiter.throttled()
 	case apierror.Expired:
 		apierror.Renew(f.cfg)
 	case apierror.Missing:
