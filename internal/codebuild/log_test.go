@@ -83,7 +83,7 @@ func TestBacklogInShortPages(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t, "buildspec.yml", bridgetest.Commands("sleep 60"))
 	w.AWS.SetLogPages(localaws.LogPages{Events: 5})
-	w.AWS.PlanBuilds(localaws.BuildPlan{NoLogGroup: true}) // but for the lines below
+	w.AWS.PlanBuilds(localaws.BuildPlan{NoLogGroup: true})                            // but for the lines below
 	w.options.Follow.Pace.LogMin, w.options.Follow.Pace.LogMax = time.Hour, time.Hour // of rest
 	started := w.AWS.Fault(localaws.Fault{Operation: "StartBuild", Kind: localaws.HangAfter})
 	ctx, cancel := context.WithCancelCause(t.Context())

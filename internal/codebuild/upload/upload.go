@@ -17,6 +17,7 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/s3"
 
 	"github.com/fargate-driver/fargate-driver/internal/codebuild/apierror"
+	"github.com/fargate-driver/fargate-driver/internal/codebuild/grace"
 )
 
 const (
@@ -27,8 +28,9 @@ const (
 	// a Fargate task, and with the part being filled 20 MiB of memory.
 	concurrency = 3
 	// abortTime is for taking back an upload that failed or was cancelled: AWS
-	// bills its parts until that is done.
-	abortTime = 20 * time.Second
+	// bills its parts until that is done, by the bucket's lifecycle rule at last.
+	// With createGrace it is the 9 s that a cancelled job has.
+	abortTime = 6 * time.Second
 	// freshFor is how long an object that is there must still be kept by the
 	// bucket's lifecycle rules to be used: a build may wait in a queue for 8 h.
 	freshFor = 24 * time.Hour
@@ -79,17 +81,24 @@ func New(cfg aws.Config) *Uploader {
 	})}
 }
 
-// knownUploads begins multipart uploads without regard to a context that ends
-// meanwhile: an upload whose id we never learn cannot be taken back.
+// knownUploads waits a moment for the answer to a call that begins a multipart
+// upload, though the context has ended meanwhile: an upload whose id we never
+// learn cannot be taken back.
 type knownUploads struct{ *s3.Client }
 
-// createLimit bounds the call that begins an upload.
-const createLimit = 30 * time.Second
+const (
+	// createLimit bounds the call that begins an upload, createGrace what is left
+	// of it when the context ends.
+	createLimit = 30 * time.Second
+	createGrace = 3 * time.Second
+)
 
 // CreateMultipartUpload begins an upload.
 func (k knownUploads) CreateMultipartUpload(ctx context.Context, in *s3.CreateMultipartUploadInput, opts ...func(*s3.Options)) (*s3.CreateMultipartUploadOutput, error) {
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), createLimit)
+	ctx, cancel := grace.Period(ctx, createGrace)
 	defer cancel()
+	ctx, cancelCall := context.WithTimeout(ctx, createLimit)
+	defer cancelCall()
 	return k.Client.CreateMultipartUpload(ctx, in, opts...)
 }
 
