@@ -7,7 +7,7 @@ GO_BUILD = CGO_ENABLED=0 go build -trimpath -ldflags '-s -w -X main.version=$(VE
 STATICCHECK = honnef.co/go/tools/cmd/staticcheck@v0.8.2
 
 .DEFAULT_GOAL := help
-.PHONY: help build test lint demo bench soak synth test-infra programs
+.PHONY: help build test test-large lint demo bench soak synth test-infra programs
 
 help: ## show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -18,6 +18,9 @@ build: ## build the programs, static, into bin/
 
 test: ## run all tests with the race detector
 	go test -race -parallel 8 -timeout 15m ./...
+
+test-large: ## test archives of 5 GB and of 200,000 files, and their memory (needs unzip)
+	go test -count=1 -run '^TestLarge$$' -timeout 10m ./cmd/codebuild-bridge
 
 lint: ## check formatting, go vet, staticcheck (and shellcheck where it is installed)
 	@unformatted=$$(gofmt -l $$(git ls-files '*.go')); if [ -n "$$unformatted" ]; then echo "not gofmt'ed (run gofmt -w):"; echo "$$unformatted"; exit 1; fi
@@ -52,7 +55,8 @@ synth: programs ## show what would be deployed: PROFILE=small, team or closed, o
 	@cd infra/cdk && rm -rf cdk.out && $(INFRA_ENV) SETTINGS=$(SETTINGS) CDK_OUTDIR=cdk.out go run . && go run ./show cdk.out
 
 test-infra: ## test infra/cdk: settings, permissions, templates, host scripts (needs Node; cfn-lint, ruby and jq where installed)
+	@cd infra/cdk/promises && npm ci --silent --no-audit --no-fund || echo "npm could not install cfn-guard: the rules of promises.guard are not checked"
 	cd infra/cdk && go vet ./... && go run $(STATICCHECK) ./...
-	cd infra/cdk && go test -race ./settings ./access ./render ./show
+	cd infra/cdk && go test -race ./settings ./access ./render ./template ./show
 	cd infra/cdk && $(INFRA_ENV) go test -p 1 -timeout 20m . ./stacks
 	@if command -v cfn-lint >/dev/null; then cd infra/cdk && cfn-lint --non-zero-exit-code warning -- stacks/testdata/golden/*.json && echo "cfn-lint: the templates are clean"; else echo "cfn-lint is not installed: it did not check the templates"; fi
