@@ -8,6 +8,7 @@ import (
 	"os"
 	"path/filepath"
 
+	"github.com/aws/aws-cdk-go/awscdk/v2"
 	"github.com/aws/jsii-runtime-go"
 
 	"github.com/fargate-driver/fargate-driver/infra/cdk/promises"
@@ -45,7 +46,7 @@ func run(getenv func(string) string, stderr io.Writer) (err error) {
 		}
 	}()
 	app := stacks.NewApp()
-	promises.Add(app, s.Entry.OpenToWorld)
+	awscdk.Validations_Of(app).AddPlugins(promises.Plugin(s.Entry.OpenToWorld))
 	programs := filepath.Join("build", render.Architecture(s))
 	if _, err := stacks.Add(app, stacks.Inputs{Settings: s, SettingsDir: filepath.Dir(file), Programs: programs}); err != nil {
 		return err

@@ -79,6 +79,14 @@ func session() []Statement {
 	}}
 }
 
+// report lets a host say how its first boot went.
+func report(p Place, stack string) Statement {
+	return Statement{
+		Sid: "Report", Why: "tell CloudFormation how the first boot went, so that a deployment whose host fails, fails",
+		Actions: []string{"cloudformation:SignalResource"}, Resources: []string{p.ARN("cloudformation", "stack/"+stack+"/*")},
+	}
+}
+
 // logs lets a role write to log groups.
 func logs(groups ...string) Statement {
 	s := Statement{Sid: "Logs", Why: "ships its logs", Actions: []string{"logs:CreateLogStream", "logs:DescribeLogStreams", "logs:PutLogEvents"}}
@@ -88,10 +96,10 @@ func logs(groups ...string) Statement {
 	return s
 }
 
-// metrics lets the CloudWatch agent report disk and memory.
+// metrics lets a host report its disk and memory, and what else it knows.
 func metrics(namespace string) Statement {
 	return Statement{
-		Sid: "Metrics", Why: "disk and memory, which alarms watch", Actions: []string{"cloudwatch:PutMetricData"},
+		Sid: "Metrics", Why: "disk and memory, and whether the runner runs, which alarms watch", Actions: []string{"cloudwatch:PutMetricData"},
 		Resources: []string{"*"}, Any: "metrics have no resources; the namespace bounds it",
 		Conditions: []Condition{equals("cloudwatch:namespace", namespace)},
 	}

@@ -30,6 +30,7 @@ func InstanceRole(s GitLabScope) Role {
 		Statement{Sid: "DiskLook", Why: "wait until the disk is free", Actions: []string{"ec2:DescribeVolumes"}, Resources: []string{"*"}, Any: "EC2's Describe calls have no resources"},
 		logs(s.LogGroup),
 		metrics(s.Name+"/gitlab"),
+		report(s.Place, s.Name+"-gitlab"),
 	)
 	if s.Key != "" {
 		statements = append(statements, Statement{

@@ -52,6 +52,7 @@ func ManagerRole(s RunnersScope) Role {
 		{Sid: "Drain", Why: "tell Auto Scaling that running jobs have ended, on its own group", Actions: []string{"autoscaling:CompleteLifecycleAction", "autoscaling:RecordLifecycleActionHeartbeat"}, Resources: []string{s.ARN("autoscaling", "autoScalingGroup:*:autoScalingGroupName/"+s.AutoScaling)}},
 		logs(s.LogGroups...),
 		metrics(s.Name + "/manager"),
+		report(s.Place, s.Name+"-runners"),
 	}
 	if s.RunnerMirror != "" {
 		statements = append(statements, Statement{Sid: "Mirror", Why: "gitlab-runner from your own bucket", Actions: []string{"s3:GetObject"}, Resources: []string{s.RunnerMirror}})

@@ -14,15 +14,17 @@ import (
 //go:embed promises.rego
 var rules string
 
-// Add has an app held to the promises. openToWorld is for settings that let
-// the whole internet in on purpose.
-func Add(app awscdk.App, openToWorld bool) {
+// Plugin is the validator that holds apps to the promises, for
+// awscdk.Validations_Of(app).AddPlugins. openToWorld is for settings that let
+// the whole internet in on purpose. It is made once for many apps: each one
+// takes seconds and hundreds of megabytes.
+func Plugin(openToWorld bool) awscdk.CloudFormationValidatePlugin {
 	text := rules
 	if openToWorld {
 		text = strings.ReplaceAll(text, `"0.0.0.0/0"`, `"entry.open_to_the_world"`)
 	}
-	awscdk.Validations_Of(app).AddPlugins(awscdk.NewCloudFormationValidatePlugin(&awscdk.CloudFormationValidatePluginProps{
+	return awscdk.NewCloudFormationValidatePlugin(&awscdk.CloudFormationValidatePluginProps{
 		IncludeDefaultRules: jsii.Bool(false), // they run by themselves
 		RegoRules:           &[]*awscdk.ValidationRuleSource{{Name: jsii.String("promises"), Content: &text}},
-	}))
+	})
 }

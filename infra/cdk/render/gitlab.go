@@ -1,7 +1,6 @@
 package render
 
 import (
-	"strconv"
 	"strings"
 
 	"github.com/fargate-driver/fargate-driver/infra/cdk/settings"
@@ -37,23 +36,11 @@ func OmnibusConfig(s settings.Settings, g GitLab) string {
 		GitLab: g, VPC: s.Network.CIDR, Region: s.Region,
 		Mail: s.GitLab.Mail, MailFrom: s.GitLab.MailFrom, SMTPHost: s.GitLab.SMTPHost, Extra: s.GitLab.ExtraConfig,
 		TLS:          !s.Entry.PlainHTTP,
-		NewNginxKeys: atLeast(s.GitLab.Version, 19, 2),
+		NewNginxKeys: settings.AtLeast(s.GitLab.Version, 19, 2), // older ones refuse the new keys
 		// Fargate's shared memory is 64 MiB and cannot grow; Prometheus would
 		// fill it and with it every metrics-writing process of GitLab.
 		Prometheus: s.GitLab.Compute == "ec2",
 	}), "\n")
-}
-
-// atLeast compares a version such as 19.3.0. The rails nginx keys moved in
-// 19.2, and older versions refuse the new ones.
-func atLeast(version string, major, minor int) bool {
-	parts := strings.SplitN(version, ".", 3)
-	if len(parts) < 2 {
-		return false
-	}
-	a, errA := strconv.Atoi(parts[0])
-	b, errB := strconv.Atoi(parts[1])
-	return errA == nil && errB == nil && (a > major || a == major && b >= minor)
 }
 
 // TaskCommand starts GitLab on Fargate, but waits while another task still has

@@ -19,7 +19,12 @@ type ManagerHost struct {
 	TokenSecret      string
 	Group, Hook      string // of Auto Scaling
 	LogGroup         string
+	Report           Report
 }
+
+// Report is where a host reports how its first boot went: its Auto Scaling
+// group, as CloudFormation knows it.
+type Report struct{ Stack, Resource string }
 
 // UserDataLimit is how many bytes of user data EC2 takes.
 const UserDataLimit = 16384
@@ -29,10 +34,12 @@ func ManagerUserData(s settings.Settings, h ManagerHost) string {
 	return script("manager.sh", struct {
 		ManagerHost
 		Region, Arch, RunnerSource, RunnerVersion, RunnerSHA256, TokenMark, Agent string
+		Namespace, RunnerMetric, Dimension                                        string
 		DrainSeconds                                                              int
 	}{
 		ManagerHost: h, Region: s.Region, Arch: Architecture(s),
 		RunnerSource: s.Runners.Source, RunnerVersion: s.Runners.Version, RunnerSHA256: s.Runners.SHA256,
+		Namespace: s.Name + "/manager", RunnerMetric: RunnerMetric, Dimension: GroupDimension,
 		TokenMark: TokenMark, DrainSeconds: s.Runners.DrainMinutes * 60,
 		Agent: agentConfig(s.Name+"/manager", s.Name+"-manager", []string{"/"}, []logFile{
 			{"/var/log/ci/gitlab-runner.log", h.LogGroup, "{instance_id}/gitlab-runner"},
@@ -67,6 +74,7 @@ type GitLabHost struct {
 	Login    string // ECR registry to log in to, or ""
 	Secrets  []Secret
 	LogGroup string
+	Report   Report
 }
 
 // GitLabUserData is the script of the first boot of GitLab's instance.
@@ -91,6 +99,10 @@ type logFile struct {
 // GroupDimension is the dimension of the figures that a host reports: the name
 // of its Auto Scaling group, because hosts come and go.
 const GroupDimension = "Group"
+
+// RunnerMetric is 1 each minute in which gitlab-runner runs on the manager, and
+// 0 when it does not.
+const RunnerMetric = "runner_running"
 
 // agentConfig configures the CloudWatch agent: log files, and the figures that
 // alarms watch. The agent's own ${aws:AutoScalingGroupName} would need a

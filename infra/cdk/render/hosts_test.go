@@ -91,6 +91,7 @@ func manager(t *testing.T, m *machine) string {
 	host := ManagerHost{
 		Root: m.root, FargateParameter: "/ci/manager/fargate.toml", ConfigParameter: "/ci/manager/config.toml",
 		TokenSecret: "ci/runner-token", Group: "ci-manager", Hook: "drain", LogGroup: "/ci/manager",
+		Report: Report{"ci-runners", "ManagerGroup"},
 	}
 	for _, name := range []string{"fargate-driver", "fargate-driver-run"} {
 		host.Programs = append(host.Programs, Program{name, "s3://assets/" + name, m.file(t, name, "this is "+name)})
@@ -126,6 +127,53 @@ func TestManagerBoots(t *testing.T) {
 	unit := m.read(t, "etc/systemd/system/gitlab-runner.service")
 	if !strings.Contains(unit, "KillSignal=SIGQUIT") || !strings.Contains(unit, "TimeoutStopSec=7200") || !strings.Contains(unit, "User=gitlab-runner") {
 		t.Errorf("gitlab-runner would not drain:\n%s", unit)
+	}
+}
+
+// TestHostsReport sees that a first boot tells CloudFormation its end, the good
+// one and each bad one, once and last.
+func TestHostsReport(t *testing.T) {
+	t.Parallel()
+	for _, c := range []struct {
+		name   string
+		script func(*testing.T, *machine) string
+		orders string
+		want   string
+	}{
+		{"manager", manager, "", "ci-runners --logical-resource-id ManagerGroup --unique-id i-0123456789 --status SUCCESS"},
+		{"manager without its configuration", manager, "STUB_SSM_FAILS=1", "ci-runners --logical-resource-id ManagerGroup --unique-id i-0123456789 --status FAILURE"},
+		{"manager without a network for a while", manager, "STUB_DNF_FAILS=3", "ci-runners --logical-resource-id ManagerGroup --unique-id i-0123456789 --status SUCCESS"},
+		{"manager without a network", manager, "STUB_DNF_FAILS=99", "ci-runners --logical-resource-id ManagerGroup --unique-id i-0123456789 --status FAILURE"},
+		{"GitLab", gitlab, "", "ci-gitlab --logical-resource-id InstanceGroup --unique-id i-0123456789 --status SUCCESS"},
+		{"GitLab whose disk cannot be read", gitlab, "STUB_BLKID=8", "ci-gitlab --logical-resource-id InstanceGroup --unique-id i-0123456789 --status FAILURE"},
+	} {
+		m := newMachine(t)
+		out, ok := m.run(t, c.script(t, m), c.orders)
+		calls := m.calls(t)
+		if ok != strings.HasSuffix(c.want, "SUCCESS") || strings.Count(calls, "signal-resource") != 1 || !strings.HasSuffix(calls, "aws cloudformation signal-resource --stack-name "+c.want+"\n") {
+			t.Errorf("%s: %v %s\n%s", c.name, ok, out, calls)
+		}
+		agent := strings.Index(calls, "amazon-cloudwatch-agent-ctl")
+		if shipped := strings.Index(calls, "ec2 wait"); c.orders != "STUB_DNF_FAILS=99" && (agent < 0 || shipped >= 0 && shipped < agent) {
+			t.Errorf("%s: its log is not shipped from the start:\n%s", c.name, calls)
+		}
+	}
+}
+
+// TestManagerTellsWhetherTheRunnerRuns has the figure that an alarm watches,
+// also when the rest of the script fails.
+func TestManagerTellsWhetherTheRunnerRuns(t *testing.T) {
+	t.Parallel()
+	m := newMachine(t)
+	if out, ok := m.run(t, manager(t, m)); !ok {
+		t.Fatal(out)
+	}
+	refresh := filepath.Join(m.root, "usr/local/bin/ci-refresh")
+	for orders, value := range map[string]string{"STUB_SECRET=glrt-secret": "1", "STUB_RUNNER_DOWN=1": "0", "STUB_SSM_FAILS=1": "1"} {
+		out, ok := m.run(t, refresh, orders)
+		if want := "aws cloudwatch put-metric-data --namespace team/manager --metric-name runner_running --dimensions Group=ci-manager --value " + value + "\n"; !strings.HasSuffix(m.calls(t), want) || ok == strings.Contains(orders, "FAILS") {
+			t.Errorf("%s: %v %s\n%s", orders, ok, out, m.calls(t))
+		}
 	}
 }
 
@@ -241,6 +289,7 @@ func gitlab(t *testing.T, m *machine) string {
 	s := profile(t, "team")
 	return GitLabUserData(s, GitLabHost{
 		Root: m.root, Volume: "vol-0abc", Omnibus: OmnibusConfig(s, full()), Image: "registry/gitlab:19.3.0-ee.0", Login: "registry", LogGroup: "/ci/gitlab",
+		Report:  Report{"ci-gitlab", "InstanceGroup"},
 		Secrets: []Secret{{ARN: "arn:secret", Fields: []SecretField{{"GITLAB_ROOT_EMAIL", ".email"}, {"GITLAB_ROOT_PASSWORD", ".password"}}}},
 	})
 }
@@ -294,7 +343,7 @@ func TestScriptsAreClean(t *testing.T) {
 	scripts := map[string]string{"manager": manager(t, m)}
 	s := profile(t, "team")
 	scripts["gitlab"] = GitLabUserData(s, GitLabHost{
-		Volume: "vol-0abc", Omnibus: OmnibusConfig(s, full()), Image: "registry/gitlab:1", Login: "registry", LogGroup: "/ci/gitlab",
+		Volume: "vol-0abc", Omnibus: OmnibusConfig(s, full()), Image: "registry/gitlab:1", Login: "registry", LogGroup: "/ci/gitlab", Report: Report{"ci-gitlab", "InstanceGroup"},
 		Secrets: []Secret{{"arn:secret", []SecretField{{"GITLAB_ROOT_PASSWORD", ".password"}}}, {"arn:other", []SecretField{{"GITLAB_DB_PASSWORD", ".password"}}}},
 	})
 	scripts["nat"] = NATUserData(s, "")

@@ -179,7 +179,7 @@ func ConfigTOML(s settings.Settings, m Manager) string {
 // script fills in one of the embedded scripts. Marks are [[ ]], because shell
 // and Docker both have braces of their own.
 func script(name string, data any) string {
-	t := template.Must(template.New(name).Delims("[[", "]]").Funcs(template.FuncMap{"quote": quote}).ParseFS(files, "files/"+name))
+	t := template.Must(template.New(name).Delims("[[", "]]").Funcs(template.FuncMap{"quote": quote}).ParseFS(files, "files/*"))
 	var b strings.Builder
 	if err := t.Option("missingkey=error").Execute(&b, data); err != nil {
 		panic(fmt.Sprintf("render: filling in %s: %v", name, err)) // embedded templates over plain structs; every test would see it

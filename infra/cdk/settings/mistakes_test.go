@@ -87,6 +87,7 @@ func mistakes() []mistake {
 		{"[gitlab]", "[gitlab]\nredis_node_type = \"m7g.large\"", "gitlab.redis_node_type", "a node type such as"},
 		{"[gitlab]", "[gitlab]\nmail = \"sendmail\"", "gitlab.mail", "use none, ses, smtp"},
 		{"[gitlab]", "[gitlab]\nmail = \"ses\"", "gitlab.mail_from", "mail needs it"},
+		{`version = "19.3.0"`, "version = \"19.2.4\"\nmail = \"ses\"\nmail_from = \"a@example.com\"", "gitlab.mail", "19.3 and newer can"},
 		{"[gitlab]", "[gitlab]\nmail = \"smtp\"\nmail_from = \"a@example.com\"", "gitlab.smtp_host", "smtp needs it"},
 		{"[gitlab]", "[gitlab]\nmail = \"smtp\"\nmail_from = \"a@example.com\"", "gitlab.smtp_secret_arn", "smtp needs it"},
 		{"[gitlab]", "[gitlab]\nroot_email = \"root\"", "gitlab.root_email", "not an e-mail address"},

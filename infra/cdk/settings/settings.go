@@ -32,7 +32,7 @@ type Network struct {
 	PublicSubnets     []string `toml:"public_subnets" doc:"With vpc: a public subnet in each zone. Only an internet-facing entry needs them." example:"[\"subnet-2a1b2c3d\", \"subnet-3a1b2c3d\"]"`
 	Egress            string   `toml:"egress" default:"nat-gateway" doc:"How private subnets of a new VPC reach the internet: nat-gateway, nat-instance (one small EC2 instance with a fixed address; cheap, not redundant) or none." example:"none"`
 	OutPorts          []int    `toml:"out_ports" default:"443,80,22,587" doc:"TCP ports that GitLab and jobs may reach outside: HTTPS, HTTP for package mirrors, Git over SSH, mail. 443 is needed always." example:"[443]"`
-	Endpoints         []string `toml:"endpoints" doc:"Interface endpoints, each billed by the hour in each zone: ecr.api, ecr.dkr, logs, monitoring, secretsmanager, ssm, ssmmessages, ec2messages, ec2, ecs, codebuild, sts, kms, email, email-smtp, codeconnections, autoscaling, elasticfilesystem, sns. S3 has a gateway endpoint always, which is free." example:"[\"ecr.api\", \"ecr.dkr\", \"logs\"]"`
+	Endpoints         []string `toml:"endpoints" doc:"Interface endpoints, each billed by the hour in each zone: ecr.api, ecr.dkr, logs, monitoring, secretsmanager, ssm, ssmmessages, ec2messages, ec2, ecs, codebuild, sts, kms, email, email-smtp, codeconnections, autoscaling, cloudformation, elasticfilesystem, sns. S3 has a gateway endpoint always, which is free." example:"[\"ecr.api\", \"ecr.dkr\", \"logs\"]"`
 	FlowLogs          bool     `toml:"flow_logs" default:"true" doc:"Record rejected connections of a new VPC in a log group." example:"false"`
 }
 
@@ -95,7 +95,7 @@ type Runners struct {
 	Concurrent   int    `toml:"concurrent" default:"50" doc:"Jobs at once. Also bounded by the account's Fargate vCPU quota and the free addresses of the private subnets." example:"200"`
 	InstanceType string `toml:"instance_type" default:"t4g.micro" doc:"The manager's instance type: arm64 or x86-64, 1 GiB of memory is enough for 200 jobs." example:"t3.micro"`
 	Version      string `toml:"gitlab_runner_version" default:"19.4.0" doc:"Version of gitlab-runner." example:"19.4.0"`
-	SHA256       string `toml:"gitlab_runner_sha256" doc:"SHA-256 of that gitlab-runner binary for the manager's architecture. Empty: checked against release.sha256 of the same source, which proves no more than a good download." example:"6b86b273ff34fce19d6b804eff5a3f5747ada4eaa22f1d49c01e52ddb7875b4b"`
+	SHA256       string `toml:"gitlab_runner_sha256" doc:"SHA-256 of that gitlab-runner binary for the manager's architecture. Empty: checked against release.sha256 of the same source, which proves no more than a good download; the deployment guide has the command that tells it." example:"6b86b273ff34fce19d6b804eff5a3f5747ada4eaa22f1d49c01e52ddb7875b4b"`
 	Source       string `toml:"gitlab_runner_source" default:"https://s3.dualstack.us-east-1.amazonaws.com/gitlab-runner-downloads" doc:"Where VERSION/binaries/gitlab-runner-linux-ARCH and VERSION/release.sha256 are: an https address, or s3://bucket/prefix for a network without internet." example:"s3://my-mirror/gitlab-runner"`
 	Spot         string `toml:"spot" default:"prefer" doc:"never: on-demand Fargate; prefer: Fargate Spot, and on-demand where Spot has no capacity; only: Spot alone." example:"never"`
 	CloneURL     string `toml:"clone_url" doc:"Address by which jobs clone, if it is not GitLab's own." example:"https://gitlab.internal.example.com"`

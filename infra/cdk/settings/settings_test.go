@@ -64,10 +64,19 @@ func TestNotes(t *testing.T) {
 		t.Fatal(err)
 	}
 	s.Entry.Domain, s.Entry.Certificate, s.GitLab.RootEmail = "gitlab.mine.org", "", "me@mine.org"
+	s.Runners.SHA256 = strings.Repeat("0", 64)
 	if notes := Notes(s); len(notes) != 1 || !strings.Contains(notes[0], "2 endpoints in 2 zones") {
 		t.Errorf("got %q", notes)
 	}
-	s.Network.Endpoints = nil
+	s.Network.Endpoints, s.Runners.Concurrent, s.Network.CIDR = nil, 503, "10.60.0.0/22"
+	if notes := Notes(s); len(notes) != 1 || !strings.Contains(notes[0], "10.60.0.0/22 have 502") {
+		t.Errorf("got %q", notes)
+	}
+	s.Runners.Concurrent, s.Runners.SHA256 = 502, ""
+	if notes := Notes(s); len(notes) != 1 || !strings.Contains(notes[0], "gitlab_runner_sha256 is empty") {
+		t.Errorf("got %q", notes)
+	}
+	s.Runners.SHA256 = strings.Repeat("0", 64)
 	if notes := Notes(s); len(notes) > 0 {
 		t.Errorf("got %q", notes)
 	}

@@ -35,7 +35,7 @@ var (
 func Endpoints() []string {
 	return []string{
 		"ecr.api", "ecr.dkr", "logs", "monitoring", "secretsmanager", "ssm", "ssmmessages", "ec2messages", "ec2", "ecs",
-		"codebuild", "sts", "kms", "email", "email-smtp", "codeconnections", "autoscaling", "elasticfilesystem", "sns",
+		"codebuild", "sts", "kms", "email", "email-smtp", "codeconnections", "autoscaling", "cloudformation", "elasticfilesystem", "sns",
 	}
 }
 
@@ -175,7 +175,7 @@ func (v *validator) closed(s Settings) {
 	if s.Network.Egress != "none" || s.Network.VPC != "" {
 		return
 	}
-	need := []string{"ecr.api", "ecr.dkr", "logs", "monitoring", "secretsmanager", "ssm", "ssmmessages", "ec2messages", "ecs", "sts", "autoscaling"}
+	need := []string{"ecr.api", "ecr.dkr", "logs", "monitoring", "secretsmanager", "ssm", "ssmmessages", "ec2messages", "ecs", "sts", "autoscaling", "cloudformation"}
 	if s.GitLab.Compute == "ec2" {
 		need = append(need, "ec2")
 	}
@@ -309,6 +309,9 @@ func (v *validator) mail(g GitLab) {
 		v.needs("gitlab.mail_from", g.MailFrom, "mail")
 	}
 	v.form("gitlab.mail_from", g.MailFrom, mailForm, "an e-mail address")
+	if g.Mail == "ses" && !AtLeast(g.Version, 19, 3) {
+		v.problem("gitlab.mail", "GitLab %s cannot send by Amazon SES with a role, 19.3 and newer can; use smtp with email-smtp.REGION.amazonaws.com", g.Version)
+	}
 	if g.Mail == "smtp" {
 		v.needs("gitlab.smtp_host", g.SMTPHost, "smtp")
 		v.needs("gitlab.smtp_secret_arn", g.SMTPSecret, "smtp")

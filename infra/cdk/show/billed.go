@@ -5,45 +5,47 @@ import (
 	"io"
 	"strconv"
 	"strings"
+
+	"github.com/fargate-driver/fargate-driver/infra/cdk/template"
 )
 
 // billed lists what costs money as long as it exists, and what costs by use.
 // There are no prices: they differ by Region and change.
-func (t templates) billed(w io.Writer) {
+func (t tables) billed(w io.Writer) {
 	var always, byUse [][]string
 	add := func(what string, n int, unit string) {
 		if n > 0 {
 			always = append(always, []string{strconv.Itoa(n), what, unit})
 		}
 	}
-	add("NAT gateway", len(t.of("AWS::EC2::NatGateway")), "hour, and GB through it")
-	for _, r := range t.of("AWS::EC2::Instance") {
+	add("NAT gateway", len(t.Of("AWS::EC2::NatGateway")), "hour, and GB through it")
+	for _, r := range t.Of("AWS::EC2::Instance") {
 		add("NAT instance "+plain(r.Properties["InstanceType"]), 1, "hour")
 	}
-	add("public IPv4 address (NAT)", len(t.of("AWS::EC2::EIP")), "hour")
+	add("public IPv4 address (NAT)", len(t.Of("AWS::EC2::EIP")), "hour")
 	zones := 0
-	for _, r := range t.of("AWS::EC2::VPCEndpoint") {
+	for _, r := range t.Of("AWS::EC2::VPCEndpoint") {
 		if r.Properties["VpcEndpointType"] == "Interface" {
-			zones += len(many(r.Properties["SubnetIds"]))
+			zones += len(template.Many(r.Properties["SubnetIds"]))
 		}
 	}
 	add("interface endpoint in one zone", zones, "hour, and GB through it")
-	for _, r := range t.of("AWS::ElasticLoadBalancingV2::LoadBalancer") {
+	for _, r := range t.Of("AWS::ElasticLoadBalancingV2::LoadBalancer") {
 		kind := plain(r.Properties["Type"])
 		add(kind+" load balancer", 1, "hour, and capacity units")
 		if r.Properties["Scheme"] == "internet-facing" {
 			add("public IPv4 address (load balancer)", 2, "hour")
 		}
 	}
-	for _, r := range t.of("AWS::EC2::LaunchTemplate") {
+	for _, r := range t.Of("AWS::EC2::LaunchTemplate") {
 		data := r.Properties["LaunchTemplateData"]
-		add("instance "+plain(at(data, "InstanceType"))+" ("+plain(r.Properties["LaunchTemplateName"])+")", 1, "hour")
-		add("GiB of gp3 disk ("+plain(r.Properties["LaunchTemplateName"])+", system)", number(at(data, "BlockDeviceMappings", 0, "Ebs", "VolumeSize")), "month")
+		add("instance "+plain(template.At(data, "InstanceType"))+" ("+plain(r.Properties["LaunchTemplateName"])+")", 1, "hour")
+		add("GiB of gp3 disk ("+plain(r.Properties["LaunchTemplateName"])+", system)", number(template.At(data, "BlockDeviceMappings", 0, "Ebs", "VolumeSize")), "month")
 	}
-	for _, r := range t.of("AWS::EC2::Volume") {
+	for _, r := range t.Of("AWS::EC2::Volume") {
 		add("GiB of gp3 disk (GitLab's data)", number(r.Properties["Size"]), "month")
 	}
-	for _, r := range t.of("AWS::RDS::DBInstance") {
+	for _, r := range t.Of("AWS::RDS::DBInstance") {
 		n, what := 1, "database "+plain(r.Properties["DBInstanceClass"])
 		if r.Properties["MultiAZ"] == true {
 			n, what = 2, what+" (one is the standby; billed as Multi-AZ)"
@@ -51,25 +53,25 @@ func (t templates) billed(w io.Writer) {
 		add(what, n, "hour")
 		add("GiB of database storage", n*number(r.Properties["AllocatedStorage"]), "month")
 	}
-	for _, r := range t.of("AWS::ElastiCache::ReplicationGroup") {
+	for _, r := range t.Of("AWS::ElastiCache::ReplicationGroup") {
 		add("Redis node "+plain(r.Properties["CacheNodeType"]), number(r.Properties["NumCacheClusters"]), "hour")
 	}
 	t.services(add)
-	add("KMS key", len(t.of("AWS::KMS::Key")), "month")
-	add("secret", len(t.of("AWS::SecretsManager::Secret")), "month")
-	add("alarm", len(t.of("AWS::CloudWatch::Alarm")), "month")
-	add("dashboard", len(t.of("AWS::CloudWatch::Dashboard")), "month")
+	add("KMS key", len(t.Of("AWS::KMS::Key")), "month")
+	add("secret", len(t.Of("AWS::SecretsManager::Secret")), "month")
+	add("alarm", len(t.Of("AWS::CloudWatch::Alarm")), "month")
+	add("dashboard", len(t.Of("AWS::CloudWatch::Dashboard")), "month")
 	table(w, "Billed as long as it exists", always)
 
 	use := func(what, unit string, kinds ...string) {
 		for _, kind := range kinds {
-			if len(t.of(kind)) > 0 {
+			if len(t.Of(kind)) > 0 {
 				byUse = append(byUse, []string{what, unit})
 				return
 			}
 		}
 	}
-	for _, r := range t.of("AWS::ECS::TaskDefinition") {
+	for _, r := range t.Of("AWS::ECS::TaskDefinition") {
 		if strings.Contains(plain(r.Properties["Family"]), "-job-") {
 			byUse = append(byUse, []string{"jobs in " + plain(r.Properties["Family"]), fmt.Sprintf("second of %s CPU units and %s MiB, from the image's pull on", plain(r.Properties["Cpu"]), plain(r.Properties["Memory"]))})
 		}
@@ -83,10 +85,10 @@ func (t templates) billed(w io.Writer) {
 }
 
 // services are GitLab's own task, which runs always.
-func (t templates) services(add func(what string, n int, unit string)) {
-	for _, s := range t.of("AWS::ECS::Service") {
-		for _, d := range t.of("AWS::ECS::TaskDefinition") {
-			if plain(s.Properties["TaskDefinition"]) == d.id && s.stack == d.stack {
+func (t tables) services(add func(what string, n int, unit string)) {
+	for _, s := range t.Of("AWS::ECS::Service") {
+		for _, d := range t.Of("AWS::ECS::TaskDefinition") {
+			if plain(s.Properties["TaskDefinition"]) == d.ID && s.Stack == d.Stack {
 				add("CPU units of Fargate ("+plain(d.Properties["Family"])+")", number(d.Properties["Cpu"]), "second; 1024 are one vCPU")
 				add("MiB of Fargate ("+plain(d.Properties["Family"])+")", number(d.Properties["Memory"]), "second")
 			}

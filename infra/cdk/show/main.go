@@ -7,7 +7,12 @@ import (
 	"fmt"
 	"io"
 	"os"
+
+	"github.com/fargate-driver/fargate-driver/infra/cdk/template"
 )
+
+// tables are the tables of a deployment.
+type tables struct{ template.Deployment }
 
 func main() {
 	if err := run(os.Args[1:], os.Stdout); err != nil {
@@ -20,10 +25,11 @@ func run(args []string, stdout io.Writer) error {
 	if len(args) != 1 {
 		return fmt.Errorf("usage: show DIRECTORY, with the templates that the CDK app wrote")
 	}
-	t, err := read(args[0])
+	d, err := template.Read(args[0])
 	if err != nil {
 		return err
 	}
+	t := tables{d}
 	t.resources(stdout)
 	t.ports(stdout)
 	t.roles(stdout)

@@ -7,6 +7,8 @@ import (
 	"slices"
 	"strings"
 	"text/tabwriter"
+
+	"github.com/fargate-driver/fargate-driver/infra/cdk/template"
 )
 
 // table writes rows in columns.
@@ -19,13 +21,13 @@ func table(w io.Writer, title string, rows [][]string) {
 	_ = t.Flush() // an error of the stream comes again at the next write
 }
 
-func (t templates) resources(w io.Writer) {
+func (t tables) resources(w io.Writer) {
 	var rows [][]string
-	for _, stack := range t.stacks {
+	for _, stack := range t.Stacks {
 		counts := map[string]int{}
 		total := 0
-		for _, r := range t.all {
-			if r.stack == stack {
+		for _, r := range t.Resources {
+			if r.Stack == stack {
 				counts[strings.TrimPrefix(r.Type, "AWS::")]++
 				total++
 			}
@@ -67,10 +69,10 @@ func lines(words []string, width int) []string {
 }
 
 // ports lists what may connect to what: what is not here is refused.
-func (t templates) ports(w io.Writer) {
+func (t tables) ports(w io.Writer) {
 	groups := map[string]string{}
-	for _, r := range t.of("AWS::EC2::SecurityGroup") {
-		groups[r.id] = plain(r.Properties["GroupDescription"])
+	for _, r := range t.Of("AWS::EC2::SecurityGroup") {
+		groups[r.ID] = plain(r.Properties["GroupDescription"])
 	}
 	name := func(v any) string {
 		p := plain(v)
@@ -80,41 +82,33 @@ func (t templates) ports(w io.Writer) {
 		return p
 	}
 	var rows [][]string
-	add := func(to string, rule any) {
-		from := plain(at(rule, "CidrIp"))
+	for _, i := range t.Ingress() {
+		from := plain(template.At(i.Rule, "CidrIp"))
 		if from == "" {
-			from = name(at(rule, "SourceSecurityGroupId"))
+			from = name(template.At(i.Rule, "SourceSecurityGroupId"))
 		}
-		rows = append(rows, []string{from, "->", to, plain(at(rule, "FromPort")), plain(at(rule, "Description"))})
-	}
-	for _, r := range t.of("AWS::EC2::SecurityGroup") {
-		for _, rule := range many(r.Properties["SecurityGroupIngress"]) {
-			add(groups[r.id], rule)
-		}
-	}
-	for _, r := range t.of("AWS::EC2::SecurityGroupIngress") {
-		add(name(r.Properties["GroupId"]), r.Properties)
+		rows = append(rows, []string{from, "->", name(i.To), plain(template.At(i.Rule, "FromPort")), plain(template.At(i.Rule, "Description"))})
 	}
 	slices.SortStableFunc(rows, func(a, b []string) int { return strings.Compare(a[2], b[2]) })
 	table(w, "Open ports (everything else is refused)", rows)
 }
 
 // roles lists who may do what.
-func (t templates) roles(w io.Writer) {
+func (t tables) roles(w io.Writer) {
 	var rows [][]string
-	for _, r := range t.of("AWS::IAM::Role") {
+	for _, r := range t.Of("AWS::IAM::Role") {
 		name := plain(r.Properties["RoleName"])
 		rows = append(rows, []string{name, plain(r.Properties["Description"])})
-		for _, policy := range many(r.Properties["Policies"]) {
-			for _, s := range many(at(policy, "PolicyDocument", "Statement")) {
-				on := short(many(at(s, "Resource")))
-				if at(s, "Condition") != nil {
+		for _, policy := range template.Many(r.Properties["Policies"]) {
+			for _, s := range template.Many(template.At(policy, "PolicyDocument", "Statement")) {
+				on := short(template.Many(template.At(s, "Resource")))
+				if template.At(s, "Condition") != nil {
 					on += " (with conditions)"
 				}
-				rows = append(rows, []string{"", plain(at(s, "Action")) + " on " + on})
+				rows = append(rows, []string{"", plain(template.At(s, "Action")) + " on " + on})
 			}
 		}
-		for _, managed := range many(r.Properties["ManagedPolicyArns"]) {
+		for _, managed := range template.Many(r.Properties["ManagedPolicyArns"]) {
 			rows = append(rows, []string{"", "AWS's policy " + plain(managed)})
 		}
 	}

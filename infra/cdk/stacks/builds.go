@@ -31,7 +31,7 @@ func newBuilds(app awscdk.App, in Inputs, n *Network) *Builds {
 	for _, name := range b.s.Builds.Repositories {
 		b.repository("Repository-"+name, b.name(name), n, b.s.Builds.PushFrom)
 		repositories = append(repositories, b.place.ARN("ecr", "repository/"+b.name(name)))
-		b.output("Push-"+name, b.place.Account+".dkr.ecr."+b.s.Region+".amazonaws.com/"+b.name(name), "Repository of "+name)
+		b.output("Push-"+name, b.registry()+"/"+b.name(name), "Repository of "+name)
 	}
 	b.logGroup("BuildLogs", "builds", n.Key)
 	scope := access.BuildsScope{

@@ -4,13 +4,10 @@ import (
 	"strings"
 
 	"github.com/aws/aws-cdk-go/awscdk/v2"
-	"github.com/aws/aws-cdk-go/awscdk/v2/awsecr"
 	"github.com/aws/aws-cdk-go/awscdk/v2/awss3"
-	"github.com/aws/jsii-runtime-go"
 
 	"github.com/fargate-driver/fargate-driver/infra/cdk/access"
 	"github.com/fargate-driver/fargate-driver/infra/cdk/render"
-	"github.com/fargate-driver/fargate-driver/infra/cdk/settings"
 )
 
 // GitLab is GitLab itself.
@@ -24,6 +21,7 @@ type GitLab struct {
 	entry      entry
 	scope      access.GitLabScope
 	secrets    []render.Secret
+	fileSystem string // id, with Fargate
 	omnibus    string
 }
 
@@ -51,7 +49,7 @@ func newGitLab(app awscdk.App, in Inputs, n *Network) *GitLab {
 
 	image, registry := g.image()
 	if g.s.GitLab.Compute == "ec2" {
-		g.addInstance(image, registry)
+		g.addInstance(image, registry, logs)
 	} else {
 		g.addService(image, *logs.Ref())
 	}
@@ -84,41 +82,4 @@ func (g *GitLab) addBuckets(config *render.GitLab) {
 		config.Buckets = append(config.Buckets, render.Bucket{Kind: kind, Name: *b.BucketName()})
 		g.scope.Buckets = append(g.scope.Buckets, *b.BucketArn())
 	}
-}
-
-// image is the address of GitLab's image, and the registry to log in to, if
-// it needs that.
-func (g *GitLab) image() (image, registry string) {
-	set := g.s.GitLab
-	name := "gitlab/gitlab-" + set.Edition
-	tag := set.Version + "-" + set.Edition + ".0"
-	if set.ImageSource == "docker-hub" {
-		return "docker.io/" + name + ":" + tag, ""
-	}
-	registry = g.place.Account + ".dkr.ecr." + g.s.Region + "." + *awscdk.Aws_URL_SUFFIX()
-	if set.ImageSource == "pull-through" {
-		prefix := g.name("docker-hub")
-		awsecr.NewCfnPullThroughCacheRule(g.stack, jsii.String("DockerHub"), &awsecr.CfnPullThroughCacheRuleProps{
-			EcrRepositoryPrefix: &prefix, UpstreamRegistryUrl: jsii.String("registry-1.docker.io"), CredentialArn: &set.PullSecret,
-		})
-		g.scope.Repository, g.scope.PullThrough = g.place.ARN("ecr", "repository/"+prefix+"/"+name), true
-		return registry + "/" + prefix + "/" + name + ":" + tag, registry
-	}
-	repository := g.name("gitlab")
-	g.repository("Repository", repository, g.network, nil)
-	g.scope.Repository = g.place.ARN("ecr", "repository/"+repository)
-	image = registry + "/" + repository + ":" + tag
-	g.output("CopyImage", copyCommand(g.s, "docker.io/"+name+":"+tag, image, registry), "Before GitLab can start, and before each upgrade: copy its image, from a machine with Docker and internet")
-	return image, registry
-}
-
-// copyCommand copies an image with its architecture, which may be another one
-// than that of the machine that copies.
-func copyCommand(s settings.Settings, from, to, registry string) string {
-	platform := "linux/amd64"
-	if s.GitLab.Compute == "ec2" && render.IsARM(s.GitLab.InstanceType) {
-		platform = "linux/arm64"
-	}
-	return "aws ecr get-login-password --region " + s.Region + " | docker login --username AWS --password-stdin " + registry +
-		" && docker pull --platform " + platform + " " + from + " && docker tag " + from + " " + to + " && docker push " + to
 }

@@ -14,7 +14,7 @@ import (
 
 // addInstance makes GitLab on EC2: an instance that may die, and a disk that
 // may not. The disk has one host at a time, so there is never a second GitLab.
-func (g *GitLab) addInstance(image, registry string) {
+func (g *GitLab) addInstance(image, registry string, logs awscdk.CfnResource) {
 	n := g.network
 	subnet := n.private()[0] // a disk lives in one zone, and its host with it
 	volume := awsec2.NewCfnVolume(g.stack, jsii.String("Data"), &awsec2.CfnVolumeProps{
@@ -28,7 +28,7 @@ func (g *GitLab) addInstance(image, registry string) {
 	g.scope.Volume, g.scope.AutoScaling = *volume.Ref(), g.name("gitlab")
 
 	userData := render.GitLabUserData(g.s, render.GitLabHost{
-		Volume: *volume.Ref(), Omnibus: g.omnibus, Image: image, Login: registry, Secrets: g.secrets, LogGroup: "/" + g.s.Name + "/gitlab",
+		Volume: *volume.Ref(), Omnibus: g.omnibus, Image: image, Login: registry, Secrets: g.secrets, LogGroup: "/" + g.s.Name + "/gitlab", Report: g.report("Instance"),
 	})
 	targets := []string{*g.entry.targets.TargetGroupArn()}
 	if g.entry.private != nil {
@@ -41,7 +41,7 @@ func (g *GitLab) addInstance(image, registry string) {
 	g.host(host{
 		id: "Instance", name: g.name("gitlab"), profile: g.instanceProfile("InstanceProfile", role), group: n.groupID(access.GitLab),
 		instanceType: g.s.GitLab.InstanceType, rootGiB: 40, // the image is 4 GB, and Docker unpacks it
-		userData: userData, subnets: []string{*subnet.SubnetId()}, targets: targets, partTag: g.name("gitlab"),
+		userData: userData, subnets: []string{*subnet.SubnetId()}, targets: targets, partTag: g.name("gitlab"), first: []awscdk.CfnResource{logs},
 	})
 	g.addBackup(g.place.ARN("ec2", "volume/"+*volume.Ref()))
 	g.output("Shell", "aws ssm start-session --region "+g.s.Region+" --target $(aws autoscaling describe-auto-scaling-groups --region "+g.s.Region+

@@ -22,6 +22,7 @@ func directories() []struct{ name, path string } {
 // addService makes GitLab on Fargate, with its data on EFS.
 func (g *GitLab) addService(image, logs string) {
 	fileSystem, points := g.addFileSystem()
+	g.fileSystem = *fileSystem.Ref()
 	g.scope.FileSystem, g.scope.AccessPoints = *fileSystem.AttrArn(), points.arns
 	execution := g.role("ExecutionRole", access.GitLabExecutionRole(g.scope))
 	role := g.role("TaskRole", access.GitLabTaskRole(g.scope))
@@ -33,7 +34,7 @@ func (g *GitLab) addService(image, logs string) {
 		RuntimePlatform:      &awsecs.CfnTaskDefinition_RuntimePlatformProperty{CpuArchitecture: &architecture, OperatingSystemFamily: jsii.String("LINUX")},
 		EphemeralStorage:     &awsecs.CfnTaskDefinition_EphemeralStorageProperty{SizeInGiB: jsii.Number(40)},
 		ContainerDefinitions: &[]any{g.container(image, logs)},
-		Volumes:              points.volumes(*fileSystem.Ref()),
+		Volumes:              points.volumes(g.fileSystem),
 	})
 	cluster := awsecs.NewCfnCluster(g.stack, jsii.String("Cluster"), &awsecs.CfnClusterProps{
 		ClusterName:     jsii.String(g.name("gitlab")),

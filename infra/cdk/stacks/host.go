@@ -1,10 +1,14 @@
 package stacks
 
 import (
+	"fmt"
+
 	"github.com/aws/aws-cdk-go/awscdk/v2"
 	"github.com/aws/aws-cdk-go/awscdk/v2/awsautoscaling"
 	"github.com/aws/aws-cdk-go/awscdk/v2/awsec2"
 	"github.com/aws/jsii-runtime-go"
+
+	"github.com/fargate-driver/fargate-driver/infra/cdk/render"
 )
 
 // host is an Auto Scaling group of one: an instance that is replaced when it
@@ -20,7 +24,19 @@ type host struct {
 	targets      []string // target group ARNs
 	drains       bool     // the instance ends its work before it goes
 	partTag      string
+	first        []awscdk.CfnResource // what must be there before its first boot
 }
+
+// bootMinutes is how long a host's first boot may take: GitLab's waits up to
+// ten minutes for its disk, and the network may be as young as the host.
+const bootMinutes = 25
+
+// report is where a host reports how its first boot went.
+func (p part) report(id string) render.Report {
+	return render.Report{Stack: *p.stack.StackName(), Resource: groupID(id)}
+}
+
+func groupID(id string) string { return id + "Group" }
 
 // drainHook is the name of the lifecycle hook of a host that drains.
 const drainHook = "drain"
@@ -78,11 +94,19 @@ func (p part) host(h host) awsautoscaling.CfnAutoScalingGroup {
 			HeartbeatTimeout: jsii.Number(drainHeartbeat), DefaultResult: jsii.String("CONTINUE"),
 		}}
 	}
-	group := awsautoscaling.NewCfnAutoScalingGroup(p.stack, jsii.String(h.id+"Group"), props)
+	group := awsautoscaling.NewCfnAutoScalingGroup(p.stack, jsii.String(groupID(h.id)), props)
+	for _, r := range h.first {
+		group.AddResourceDependency(r, nil)
+	}
+	// A host whose first boot fails, or that is not heard of, fails the
+	// deployment.
+	timeout := jsii.String(fmt.Sprintf("PT%dM", bootMinutes))
+	group.CfnOptions().SetCreationPolicy(&awscdk.CfnCreationPolicy{ResourceSignal: &awscdk.CfnResourceSignal{Count: jsii.Number(1), Timeout: timeout}})
 	// The old instance ends before the new one starts: there is one disk, one
 	// name for orphans, and no moment with two hosts.
 	group.CfnOptions().SetUpdatePolicy(&awscdk.CfnUpdatePolicy{AutoScalingRollingUpdate: &awscdk.CfnAutoScalingRollingUpdate{
 		MaxBatchSize: jsii.Number(1), MinInstancesInService: jsii.Number(0),
+		WaitOnResourceSignals: jsii.Bool(true), PauseTime: timeout,
 		SuspendProcesses: list("HealthCheck", "ReplaceUnhealthy", "AZRebalance", "AlarmNotification", "ScheduledActions"),
 	}, AutoScalingScheduledAction: &awscdk.CfnAutoScalingScheduledAction{IgnoreUnmodifiedGroupSizeProperties: jsii.Bool(true)}})
 	return group

@@ -31,6 +31,7 @@ func newNetwork(app awscdk.App, in Inputs) *Network {
 	}
 	n.addKey()
 	n.addTopic()
+	n.addGitLabRepository()
 	var natAddresses []string
 	if n.s.Network.VPC != "" {
 		n.useVPC()
@@ -65,12 +66,21 @@ func (n *Network) addKey() {
 	n.Key.AddToResourcePolicy(awsiam.NewPolicyStatement(&awsiam.PolicyStatementProps{
 		Sid:     jsii.String("Alarms"),
 		Actions: list("kms:Decrypt", "kms:GenerateDataKey"), Resources: list("*"),
-		Principals: &[]awsiam.IPrincipal{
-			awsiam.NewServicePrincipal(jsii.String("cloudwatch.amazonaws.com"), nil),
-			awsiam.NewServicePrincipal(jsii.String("events.amazonaws.com"), nil),
-		},
-		Conditions: &map[string]any{"StringEquals": map[string]string{"aws:SourceAccount": n.place.Account}},
+		Principals: alarmService(), Conditions: n.ownAlarms(),
 	}), nil)
+}
+
+func alarmService() *[]awsiam.IPrincipal {
+	return &[]awsiam.IPrincipal{awsiam.NewServicePrincipal(jsii.String("cloudwatch.amazonaws.com"), nil)}
+}
+
+// ownAlarms keeps CloudWatch from acting here for other alarms than those of
+// this deployment.
+func (p part) ownAlarms() *map[string]any {
+	return &map[string]any{
+		"StringEquals": map[string]string{"aws:SourceAccount": p.place.Account},
+		"ArnLike":      map[string]string{"aws:SourceArn": p.place.ARN("cloudwatch", "alarm:"+p.name("*"))},
+	}
 }
 
 func (n *Network) addTopic() {
@@ -79,6 +89,11 @@ func (n *Network) addTopic() {
 		props.MasterKey = n.Key
 	}
 	n.Topic = awssns.NewTopic(n.stack, jsii.String("Alarms"), props)
+	// The policy that enforces TLS replaces SNS's own, which lets alarms in.
+	n.Topic.AddToResourcePolicy(awsiam.NewPolicyStatement(&awsiam.PolicyStatementProps{
+		Sid: jsii.String("Alarms"), Actions: list("sns:Publish"), Resources: list(*n.Topic.TopicArn()),
+		Principals: alarmService(), Conditions: n.ownAlarms(),
+	}))
 	if n.s.AlarmEmail != "" {
 		n.Topic.AddSubscription(awssnssubscriptions.NewEmailSubscription(&n.s.AlarmEmail, nil))
 	}

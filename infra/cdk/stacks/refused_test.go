@@ -1,10 +1,10 @@
 package stacks_test
 
 import (
-	"encoding/json"
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 
@@ -65,8 +65,8 @@ func broken(s awscdk.Stack) map[string]string {
 	}
 	awsautoscaling.NewCfnAutoScalingGroup(s, id("TwoHosts", "one-host-at-a-time"), &awsautoscaling.CfnAutoScalingGroupProps{MinSize: jsii.String("1"), MaxSize: jsii.String("2")})
 	awsrds.NewCfnDBInstance(s, id("PublicDatabase", "databases-are-private"), &awsrds.CfnDBInstanceProps{DbInstanceClass: jsii.String("db.m7g.large"), Engine: jsii.String("postgres"), PubliclyAccessible: jsii.Bool(true)})
-	for name, role := range map[string]*string{"NoTaskRole": nil, "OneRole": jsii.String("arn:aws:iam::123456789012:role/x")} {
-		props := &awsecs.CfnTaskDefinitionProps{Family: jsii.String("x"), ExecutionRoleArn: jsii.String("arn:aws:iam::123456789012:role/x"), ContainerDefinitions: &[]any{
+	for name, role := range map[string]*string{"NoTaskRole": nil, "OneRole": jsii.String("arn:aws:iam::123456789012:role/x-execution")} {
+		props := &awsecs.CfnTaskDefinitionProps{Family: jsii.String("x"), ExecutionRoleArn: jsii.String("arn:aws:iam::123456789012:role/x-execution"), ContainerDefinitions: &[]any{
 			&awsecs.CfnTaskDefinition_ContainerDefinitionProperty{Name: jsii.String("x"), Image: jsii.String("x:1")},
 		}}
 		if role != nil {
@@ -82,41 +82,34 @@ func broken(s awscdk.Stack) map[string]string {
 // passes, the tests of the profiles show.
 func TestPromiseRules(t *testing.T) {
 	app := stacks.NewApp()
-	promises.Add(app, false)
+	awscdk.Validations_Of(app).AddPlugins(promises.Plugin(false))
 	want := broken(awscdk.NewStack(app, jsii.String("Stack"), nil))
 	dir := *app.Outdir()
 	defer os.RemoveAll(dir)
 	if err := panics(func() { app.Synth(nil) }); err == nil {
 		t.Fatal("the synth succeeds")
 	}
-	data, err := os.ReadFile(filepath.Join(dir, "validation-report.json"))
-	if err != nil {
-		t.Fatal(err)
-	}
-	var report struct {
-		PluginReports []struct {
-			Violations []struct {
-				RuleName            string
-				ViolatingConstructs []struct{ ConstructPath string }
-			}
-		}
-	}
-	if err := json.Unmarshal(data, &report); err != nil {
-		t.Fatal(err)
-	}
 	found := map[string]bool{}
-	for _, plugin := range report.PluginReports {
-		for _, v := range plugin.Violations {
-			for _, c := range v.ViolatingConstructs {
-				found[v.RuleName+" "+strings.TrimPrefix(c.ConstructPath, "Stack/")] = true
-			}
-		}
+	for _, f := range violations(t, dir) {
+		rule, _, _ := strings.Cut(f.Text, ":")
+		found[rule+" "+strings.TrimPrefix(f.Path, "Stack/")] = true
 	}
 	for id, rule := range want {
 		if !found[rule+" "+id] {
 			t.Errorf("%s passes %s", id, rule)
 		}
 	}
+	t.Run("Guard", func(t *testing.T) {
+		var ids []string
+		for _, some := range guard(t, dir) {
+			ids = append(ids, some...)
+		}
+		for id := range want {
+			if !slices.Contains(ids, id) {
+				t.Errorf("%s passes the rules of promises.guard", id)
+			}
+		}
+	})
 }
 
 // panics turns CDK's way of failing into an error.
@@ -143,7 +136,7 @@ func TestPolicyFiles(t *testing.T) {
 		} else {
 			s.Tasks[0].Policy = filepath.Join(dir, "none.json")
 		}
-		if _, err := trySynth(t, s, nil); err == nil || !strings.Contains(err.Error(), want) {
+		if _, err := trySynth(t, s); err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("%q: got %v", content, err)
 		}
 	}

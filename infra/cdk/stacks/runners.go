@@ -25,6 +25,11 @@ import (
 type Runners struct {
 	part
 	scope access.RunnersScope
+	// managerLogs is a log group that the manager does not make itself.
+	managerLogs awscdk.CfnResource
+	// first is what the manager reads by name as it boots, so that
+	// CloudFormation cannot see that it must be there before.
+	first []awscdk.CfnResource
 }
 
 // programNames are the binaries of the manager. The driver's run stage hands
@@ -60,10 +65,11 @@ func newRunners(app awscdk.App, in Inputs, n *Network, b *Builds, url string) (*
 	if err != nil {
 		return nil, err
 	}
-	r.logGroup("ManagerLogs", "manager", n.Key)
+	r.managerLogs = r.logGroup("ManagerLogs", "manager", n.Key)
+	r.first = append(r.first, r.managerLogs, token)
 	userData := render.ManagerUserData(s, render.ManagerHost{
 		Programs: programs, FargateParameter: fargate, ConfigParameter: config, TokenSecret: s.Name + "/runner-token",
-		Group: r.name("manager"), Hook: drainHook, LogGroup: "/" + s.Name + "/manager",
+		Group: r.name("manager"), Hook: drainHook, LogGroup: "/" + s.Name + "/manager", Report: r.report("Manager"),
 	})
 	for _, name := range []string{fargate, config} {
 		r.scope.Parameters = append(r.scope.Parameters, r.place.ARN("ssm", "parameter"+name))
@@ -75,7 +81,7 @@ func newRunners(app awscdk.App, in Inputs, n *Network, b *Builds, url string) (*
 	group := r.host(host{
 		id: "Manager", name: r.name("manager"), profile: r.instanceProfile("ManagerProfile", role), group: n.groupID(access.Manager),
 		instanceType: s.Runners.InstanceType, rootGiB: 16, userData: userData, subnets: n.privateIDs(),
-		drains: true, partTag: r.name("manager"),
+		drains: true, partTag: r.name("manager"), first: r.first,
 	})
 	r.addSchedule(group)
 	r.addAlarms(n)
@@ -104,10 +110,11 @@ func (r *Runners) tokenSecret(n *Network) awscdk.CfnResource {
 // that most changes need no new manager.
 func (r *Runners) parameter(id, file, text string) string {
 	name := "/" + r.s.Name + "/manager/" + file
-	awsssm.NewCfnParameter(r.stack, &id, &awsssm.CfnParameterProps{
+	parameter := awsssm.NewCfnParameter(r.stack, &id, &awsssm.CfnParameterProps{
 		Name: &name, Type: jsii.String("String"), Tier: jsii.String("Intelligent-Tiering"), Value: &text,
 		Description: jsii.String(file + " of the manager, without the token"),
 	})
+	r.first = append(r.first, parameter)
 	return name
 }
 
@@ -134,7 +141,9 @@ func (r *Runners) addSchedule(group awsautoscaling.CfnAutoScalingGroup) {
 	if r.s.Runners.ScheduleOn == "" {
 		return
 	}
+	// It begins awake, to be looked at, and sleeps from the next end on.
 	group.SetMinSize(jsii.String("0"))
+	group.SetDesiredCapacity(jsii.String("1"))
 	for _, a := range []struct {
 		id, cron string
 		size     float64

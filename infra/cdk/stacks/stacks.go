@@ -112,10 +112,11 @@ func newPart(scope constructs.Construct, in Inputs, id, description string) part
 // name is the full name of something in this deployment.
 func (p part) name(suffix string) string { return p.s.Name + "-" + suffix }
 
-// keep is what happens to data when its stack is destroyed.
+// keep is what happens to data when its stack is destroyed. What a deployment
+// made that then failed is empty, and would be in the way of the next.
 func (p part) keep() awscdk.RemovalPolicy {
 	if p.s.Data == "retain" {
-		return awscdk.RemovalPolicy_RETAIN
+		return awscdk.RemovalPolicy_RETAIN_ON_UPDATE_OR_DELETE
 	}
 	return awscdk.RemovalPolicy_DESTROY
 }

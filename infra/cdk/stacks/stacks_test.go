@@ -9,15 +9,15 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/aws/aws-cdk-go/awscdk/v2"
 	"github.com/aws/jsii-runtime-go"
 
 	"github.com/fargate-driver/fargate-driver/infra/cdk/settings"
 	"github.com/fargate-driver/fargate-driver/infra/cdk/stacks"
+	"github.com/fargate-driver/fargate-driver/infra/cdk/template"
 )
 
-// No test of this package runs in parallel: there is one JavaScript process
-// behind CDK, and it speaks with one goroutine at a time.
+// No test of this package uses CDK in parallel: there is one JavaScript process
+// behind it, and it speaks with one goroutine at a time.
 
 var update = flag.Bool("update", false, "rewrite the golden templates")
 
@@ -38,97 +38,36 @@ func load(t *testing.T, profile string) settings.Settings {
 	return s
 }
 
-// resource is one resource of a template.
-type resource struct {
-	Stack, ID      string
-	Type           string
-	Properties     map[string]any
-	DeletionPolicy string
-	UpdatePolicy   map[string]any
-}
-
-func (r resource) String() string { return r.Stack + "/" + r.ID + " (" + r.Type + ")" }
-
-// deployment is what a synth wrote.
-type deployment struct {
-	texts     map[string]string // by stack
-	resources []resource
-}
-
-func synth(t *testing.T, s settings.Settings) deployment {
+func synth(t *testing.T, s settings.Settings) template.Deployment {
 	t.Helper()
-	d, err := trySynth(t, s, nil)
+	d, err := trySynth(t, s)
 	if err != nil {
 		t.Fatal(err)
 	}
 	return d
 }
 
-func trySynth(t *testing.T, s settings.Settings, before func(awscdk.App, stacks.Stacks)) (d deployment, err error) {
+// trySynth synthesises in this process, without the promises: it is about what
+// comes out, or why nothing does.
+func trySynth(t *testing.T, s settings.Settings) (d template.Deployment, err error) {
 	t.Helper()
-	defer func() {
-		if p := recover(); p != nil {
-			err = fmt.Errorf("CDK: %v", p)
+	app := newApp(t)
+	var failed error
+	if p := panics(func() {
+		if _, failed = stacks.Add(app, inputs(s)); failed == nil {
+			app.Synth(nil)
 		}
-	}()
-	app := stacks.NewApp()
-	made, err := stacks.Add(app, stacks.Inputs{Settings: s, SettingsDir: "../profiles", Programs: "testdata/programs"})
-	if err != nil {
-		return d, err
+	}); p != nil {
+		return d, p
 	}
-	if before != nil {
-		before(app, made)
+	if failed != nil {
+		return d, failed
 	}
-	dir := *app.Synth(nil).Directory()
-	defer os.RemoveAll(dir)
-	d.texts = map[string]string{}
-	for _, name := range []string{"Network", "GitLab", "Builds", "Runners"} {
-		data, err := os.ReadFile(filepath.Join(dir, name+".template.json"))
-		if os.IsNotExist(err) {
-			continue // the settings do without it
-		}
-		if err != nil {
-			return d, err
-		}
-		d.texts[name] = string(data)
-		var template struct{ Resources map[string]resource }
-		if err := json.Unmarshal(data, &template); err != nil {
-			return d, err
-		}
-		for id, r := range template.Resources {
-			r.Stack, r.ID = name, id
-			d.resources = append(d.resources, r)
-		}
-	}
-	return d, nil
+	return template.Read(*app.Outdir())
 }
 
-func (d deployment) all(kind string) []resource {
-	var found []resource
-	for _, r := range d.resources {
-		if r.Type == kind {
-			found = append(found, r)
-		}
-	}
-	return found
-}
-
-// at walks into properties; numbers index lists.
-func at(v any, path ...any) any {
-	for _, p := range path {
-		switch key := p.(type) {
-		case string:
-			m, _ := v.(map[string]any)
-			v = m[key]
-		case int:
-			l, _ := v.([]any)
-			if key >= len(l) {
-				return nil
-			}
-			v = l[key]
-		}
-	}
-	return v
+func inputs(s settings.Settings) stacks.Inputs {
+	return stacks.Inputs{Settings: s, SettingsDir: "../profiles", Programs: "testdata/programs"}
 }
 
 func asJSON(v any) string {
@@ -145,7 +84,7 @@ func TestGolden(t *testing.T) {
 	for _, profile := range profiles() {
 		t.Run(profile, func(t *testing.T) {
 			d := synth(t, load(t, profile))
-			for stack, text := range d.texts {
+			for stack, text := range d.Texts {
 				file := filepath.Join("testdata", "golden", profile+"-"+stack+".json")
 				if *update {
 					if err := os.MkdirAll(filepath.Dir(file), 0o755); err != nil {
@@ -186,9 +125,9 @@ func TestSameSettingsSameBytes(t *testing.T) {
 	first := synth(t, s)
 	for range 9 {
 		again := synth(t, s)
-		for stack, text := range first.texts {
-			if again.texts[stack] != text {
-				t.Fatalf("%s: two runs differ at %s", stack, firstDifference(again.texts[stack], text))
+		for stack, text := range first.Texts {
+			if again.Texts[stack] != text {
+				t.Fatalf("%s: two runs differ at %s", stack, firstDifference(again.Texts[stack], text))
 			}
 		}
 	}

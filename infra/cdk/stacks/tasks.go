@@ -5,7 +5,6 @@ import (
 	"strconv"
 	"strings"
 
-	"github.com/aws/aws-cdk-go/awscdk/v2"
 	"github.com/aws/aws-cdk-go/awscdk/v2/awsecs"
 	"github.com/aws/jsii-runtime-go"
 
@@ -55,7 +54,7 @@ func (r *Runners) privateRepository(image string) (arn string, ok bool) {
 // image is the address of a task's image: own:TAG is the job image here.
 func (r *Runners) image(name string) string {
 	if tag, own := strings.CutPrefix(name, "own:"); own {
-		return r.place.Account + ".dkr.ecr." + r.s.Region + "." + *awscdk.Aws_URL_SUFFIX() + "/" + r.name("job") + ":" + tag
+		return r.registry() + "/" + r.name("job") + ":" + tag
 	}
 	return name
 }

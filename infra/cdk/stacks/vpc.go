@@ -2,7 +2,6 @@ package stacks
 
 import (
 	"fmt"
-	"net/netip"
 
 	"github.com/aws/aws-cdk-go/awscdk/v2"
 	"github.com/aws/aws-cdk-go/awscdk/v2/awsec2"
@@ -22,7 +21,7 @@ func (n *Network) addVPC() []string {
 	if n.s.Network.Egress == "none" {
 		private = awsec2.SubnetType_PRIVATE_ISOLATED
 	}
-	subnets := []*awsec2.SubnetConfiguration{{Name: jsii.String("Private"), SubnetType: private, CidrMask: jsii.Number(n.subnetMask())}}
+	subnets := []*awsec2.SubnetConfiguration{{Name: jsii.String("Private"), SubnetType: private, CidrMask: jsii.Number(n.s.Network.SubnetBits())}}
 	if n.s.Network.Egress != "none" {
 		subnets = append([]*awsec2.SubnetConfiguration{{
 			Name: jsii.String("Public"), SubnetType: awsec2.SubnetType_PUBLIC, CidrMask: jsii.Number(26), MapPublicIpOnLaunch: jsii.Bool(false),
@@ -75,12 +74,6 @@ func (n *Network) addVPC() []string {
 		n.addFlowLogs(vpc)
 	}
 	return addresses
-}
-
-// subnetMask cuts the VPC so that jobs get most of its addresses: a quarter of
-// it for each private subnet; the rest is for public subnets and to spare.
-func (n *Network) subnetMask() int {
-	return netip.MustParsePrefix(n.s.Network.CIDR).Bits() + 2 // validated settings
 }
 
 // hardenNAT gives the NAT instance its fixed address, opens exactly the ports

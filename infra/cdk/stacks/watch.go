@@ -11,6 +11,19 @@ import (
 	"github.com/fargate-driver/fargate-driver/infra/cdk/settings"
 )
 
+// refusedLaunch is what the driver logs when ECS refuses a launch. It tries
+// again elsewhere: a refusal now and then is Spot's nature.
+const refusedLaunch = "launching a task"
+
+// refusedLaunches is how many of them in a quarter of an hour are more than
+// that.
+const refusedLaunches = 50
+
+// ioPercent is how much of its operations EFS may use. With elastic throughput
+// there are no burst credits to run out of; the limit that is left is that of
+// operations in a second.
+const ioPercent = 90
+
 // diskPercent is how full a disk may be. GitLab stops taking pushes when its
 // disk is full, and growing it takes minutes.
 const diskPercent = 85
@@ -61,7 +74,14 @@ func (g *GitLab) addEntryAlarms() {
 			dimensions: [][2]string{{render.GroupDimension, g.name("gitlab")}, {"path", "/srv/gitlab"}},
 			minutes:    5, periods: 3, threshold: diskPercent, missingIsBad: true,
 		}, g.network)
+		return
 	}
+	g.alarm(alarm{
+		id: "GitLab-Disk", namespace: "AWS/EFS", metric: "PercentIOLimit", statistic: "Average",
+		what:       "GitLab's file system is at its limit of operations, and GitLab slow: move to gitlab.compute = \"ec2\"",
+		dimensions: [][2]string{{"FileSystemId", g.fileSystem}},
+		minutes:    5, periods: 3, threshold: ioPercent,
+	}, g.network)
 }
 
 // alarmOnMissingBackup notices a backup that failed, and also one that never
@@ -77,13 +97,14 @@ func (g *GitLab) alarmOnMissingBackup(vault string) {
 
 // addAlarms watches the manager and the launches of jobs.
 func (r *Runners) addAlarms(n *Network) {
-	if r.s.Runners.ScheduleOn == "" {
-		r.alarm(alarm{
-			id: "Manager-Down", namespace: "AWS/AutoScaling", metric: "GroupInServiceInstances", statistic: "Minimum",
-			what: "there has been no manager for ten minutes: no job runs", dimensions: [][2]string{{"AutoScalingGroupName", r.name("manager")}},
-			minutes: 1, periods: 10, threshold: 1, below: true, missingIsBad: true,
-		}, n)
-	}
+	// The host says each minute whether gitlab-runner runs: an instance in
+	// service says nothing about it. A manager that sleeps says nothing.
+	r.alarm(alarm{
+		id: "Manager-Down", namespace: r.s.Name + "/manager", metric: render.RunnerMetric, statistic: "Maximum",
+		what: "no gitlab-runner has run for ten minutes: no job starts; it waits for its token (output SetToken), or the manager is gone", dimensions: [][2]string{{render.GroupDimension, r.name("manager")}},
+		minutes: 1, periods: 10, threshold: 1, below: true, missingIsBad: r.s.Runners.ScheduleOn == "",
+	}, n)
+	r.addRefusedLaunches(n)
 	r.alarm(alarm{
 		id: "Manager-Disk", namespace: r.s.Name + "/manager", metric: "disk_used_percent", statistic: "Maximum",
 		what: "the manager's disk is nearly full", dimensions: [][2]string{{render.GroupDimension, r.name("manager")}, {"path", "/"}},
@@ -108,6 +129,24 @@ func (r *Runners) addAlarms(n *Network) {
 	}, n)
 }
 
+// addRefusedLaunches counts the calls that ECS refused, as the driver logs
+// them: no task came of those, and so no event.
+func (r *Runners) addRefusedLaunches(n *Network) {
+	const metric = "launches_refused"
+	awslogs.NewCfnMetricFilter(r.stack, jsii.String("RefusedLaunches"), &awslogs.CfnMetricFilterProps{
+		LogGroupName: jsii.String("/" + r.s.Name + "/manager"), FilterName: jsii.String(r.name("launches-refused")),
+		FilterPattern: jsii.String(`{ $.msg = "` + refusedLaunch + `" }`),
+		MetricTransformations: &[]any{&awslogs.CfnMetricFilter_MetricTransformationProperty{
+			MetricNamespace: jsii.String(r.s.Name + "/manager"), MetricName: jsii.String(metric), MetricValue: jsii.String("1"),
+		}},
+	}).Node().AddDependency(r.managerLogs)
+	r.alarm(alarm{
+		id: "Launches-Refused", namespace: r.s.Name + "/manager", metric: metric, statistic: "Sum",
+		what:    "ECS refuses to start tasks of jobs (capacity, quota, permission): see the streams fargate-driver of the log group /" + r.s.Name + "/manager",
+		minutes: 15, periods: 1, threshold: refusedLaunches,
+	}, n)
+}
+
 // launchLogName begins as EventBridge wants it of a log group.
 func (r *Runners) launchLogName() string { return "/aws/events/" + r.name("launch-failures") }
 
@@ -117,10 +156,15 @@ func (r *Runners) launchLogARN() string { return r.place.ARN("logs", "log-group:
 func (r *Runners) addLaunchLog(n *Network) {
 	props := r.logGroupProps(r.launchLogName(), n.Key)
 	awslogs.NewCfnLogGroup(r.stack, jsii.String("LaunchLog"), props).ApplyRemovalPolicy(r.keep(), nil)
-	policy := mustJSON(map[string]any{"Version": "2012-10-17", "Statement": []any{map[string]any{
-		"Sid": "Events", "Effect": "Allow", "Principal": map[string]any{"Service": []string{"events.amazonaws.com", "delivery.logs.amazonaws.com"}},
-		"Action": []string{"logs:CreateLogStream", "logs:PutLogEvents"}, "Resource": r.launchLogARN() + ":*",
-	}}})
+	services := map[string]any{"Service": []string{"events.amazonaws.com", "delivery.logs.amazonaws.com"}}
+	// EventBridge names its rule only as it writes, not as it opens a stream.
+	policy := mustJSON(map[string]any{"Version": "2012-10-17", "Statement": []any{
+		map[string]any{"Sid": "Open", "Effect": "Allow", "Principal": services, "Action": "logs:CreateLogStream", "Resource": r.launchLogARN() + ":*"},
+		map[string]any{
+			"Sid": "Write", "Effect": "Allow", "Principal": services, "Action": "logs:PutLogEvents", "Resource": r.launchLogARN() + ":*",
+			"Condition": map[string]any{"ArnEquals": map[string]string{"aws:SourceArn": r.place.ARN("events", "rule/"+r.name("launch-failures"))}},
+		},
+	}})
 	awslogs.NewCfnResourcePolicy(r.stack, jsii.String("LaunchLogPolicy"), &awslogs.CfnResourcePolicyProps{
 		PolicyName: jsii.String(r.name("launch-failures")), PolicyDocument: jsii.String(string(policy)),
 	})
@@ -148,9 +192,17 @@ func addDashboard(stack awscdk.Stack, s settings.Settings, all Stacks) {
 		graph("GitLab: requests", metric("AWS/ApplicationELB", "RequestCount", "Sum", balancer), metric("AWS/ApplicationELB", "HTTPCode_Target_5XX_Count", "Sum", balancer))
 		graph("GitLab: response time", g.entry.web.Metrics().TargetResponseTime(&cw.MetricOptions{Statistic: jsii.String("p95")}))
 	}
+	if g := all.GitLab; g != nil && g.fileSystem != "" {
+		disk := map[string]*string{"FileSystemId": &g.fileSystem}
+		graph("GitLab's file system: operations in percent of the limit", metric("AWS/EFS", "PercentIOLimit", "Average", disk))
+		graph("GitLab's file system: bytes, as billed", metric("AWS/EFS", "MeteredIOBytes", "Sum", disk))
+	} else if g != nil {
+		graph("GitLab's disk: percent", metric(s.Name+"/gitlab", "disk_used_percent", "Maximum", map[string]*string{render.GroupDimension: jsii.String(s.Name + "-gitlab"), "path": jsii.String("/srv/gitlab")}))
+	}
 	manager := map[string]*string{render.GroupDimension: jsii.String(s.Name + "-manager")}
+	graph("Manager: gitlab-runner runs", metric(s.Name+"/manager", render.RunnerMetric, "Maximum", manager))
 	graph("Manager: memory", metric(s.Name+"/manager", "mem_used_percent", "Maximum", manager))
-	graph("Jobs: tasks that failed to start", metric("AWS/Events", "MatchedEvents", "Sum", map[string]*string{"RuleName": jsii.String(s.Name + "-launch-failures")}))
+	graph("Jobs: launches that ECS refused, tasks that failed to start", metric(s.Name+"/manager", "launches_refused", "Sum", map[string]*string{}), metric("AWS/Events", "MatchedEvents", "Sum", map[string]*string{"RuleName": jsii.String(s.Name + "-launch-failures")}))
 	if all.Builds != nil {
 		project := map[string]*string{"ProjectName": &all.Builds.Project}
 		graph("Builds", metric("AWS/CodeBuild", "Builds", "Sum", project), metric("AWS/CodeBuild", "FailedBuilds", "Sum", project))

@@ -8,11 +8,8 @@ root=[[.Root]]
 etc=$root/etc
 data=$root/srv/gitlab
 volume=[[quote .Volume]]
-install -d "$etc/systemd/system" "$etc/amazon-cloudwatch-agent" "$etc/gitlab-host" "$root/usr/local/bin" "$data"
-
-imds=http://169.254.169.254/latest
-session=$(curl -fsS -m 5 -X PUT -H 'X-aws-ec2-metadata-token-ttl-seconds: 300' $imds/api/token)
-instance=$(curl -fsS -m 5 -H "X-aws-ec2-metadata-token: $session" $imds/meta-data/instance-id)
+install -d "$etc/systemd/system" "$etc/gitlab-host" "$root/usr/local/bin" "$data"
+[[template "report.sh" .]]
 
 # A disk has one host at a time: this is what keeps two GitLabs apart. The old
 # host may need minutes to stop.
@@ -40,7 +37,7 @@ install -d "$data/config" "$data/logs" "$data/data"
 
 # Port 22 is for Git over SSH; the way to a shell is Session Manager.
 systemctl disable --now sshd
-dnf install -y -q docker jq amazon-cloudwatch-agent
+dnf install -y -q docker jq
 
 cat >"$etc/gitlab-host/omnibus.rb" <<'EOF'
 [[.Omnibus]]
@@ -86,9 +83,5 @@ TimeoutStopSec=150
 [Install]
 WantedBy=multi-user.target
 EOF
-cat >"$etc/amazon-cloudwatch-agent/gitlab.json" <<'EOF'
-[[.Agent]]
-EOF
 systemctl daemon-reload
 systemctl enable --now docker gitlab
-amazon-cloudwatch-agent-ctl -a fetch-config -m ec2 -s -c "file:$etc/amazon-cloudwatch-agent/gitlab.json"

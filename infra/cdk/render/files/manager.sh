@@ -8,7 +8,8 @@ root=[[.Root]]
 bin=$root/usr/local/bin
 etc=$root/etc
 work=$(mktemp -d)
-install -d "$bin" "$etc/systemd/system" "$etc/amazon-cloudwatch-agent" "$etc/logrotate.d" "$root/var/log/ci"
+install -d "$bin" "$etc/systemd/system" "$etc/logrotate.d" "$root/var/log/ci"
+[[template "report.sh" .]]
 
 get() { # get ADDRESS FILE
 	case $1 in
@@ -36,7 +37,6 @@ fi
 program "$work/gitlab-runner" "$sum" gitlab-runner
 rm -rf "$work"
 
-dnf install -y -q amazon-cloudwatch-agent
 id -u gitlab-runner >/dev/null 2>&1 || useradd --system --home-dir /var/lib/gitlab-runner --shell /sbin/nologin gitlab-runner
 install -d -o gitlab-runner -g gitlab-runner -m 0750 "$etc/gitlab-runner" "$root/var/lib/gitlab-runner" "$root/var/log/fargate-driver"
 install -d -o gitlab-runner -g gitlab-runner -m 0700 "$root/var/lib/gitlab-runner/tasks"
@@ -47,6 +47,12 @@ cat >"$bin/ci-refresh" <<'EOF'
 set -euo pipefail
 umask 077
 export AWS_DEFAULT_REGION=[[.Region]]
+# An alarm watches whether gitlab-runner runs, also when this script fails.
+running() {
+	if systemctl is-active -q gitlab-runner; then up=1; else up=0; fi
+	aws cloudwatch put-metric-data --namespace [[.Namespace]] --metric-name [[.RunnerMetric]] --dimensions [[.Dimension]]=[[.Group]] --value $up || true
+}
+trap running EXIT
 etc=[[.Root]]/etc/gitlab-runner
 parameter() { aws ssm get-parameter --name "$1" --query Parameter.Value --output text; }
 put() { # put FILE, from stdin: replaces it in one step, and only if it differs
@@ -63,7 +69,7 @@ if ! token=$(aws secretsmanager get-secret-value --secret-id [[.TokenSecret]] --
 	exit 0
 fi
 config=$(parameter [[.ConfigParameter]])
-put config.toml <<<"${config//[[.TokenMark]]/$token}"
+put config.toml <<<"${config//[[.TokenMark]]/"$token"}"
 systemctl start gitlab-runner
 EOF
 cat >"$bin/ci-drain" <<'EOF'
@@ -113,8 +119,15 @@ KillMode=mixed
 KillSignal=SIGQUIT
 TimeoutStopSec=[[.DrainSeconds]]
 NoNewPrivileges=true
+CapabilityBoundingSet=
 ProtectSystem=strict
 ProtectHome=true
+ProtectKernelTunables=true
+ProtectKernelModules=true
+ProtectControlGroups=true
+RestrictSUIDSGID=true
+LockPersonality=true
+PrivateDevices=true
 PrivateTmp=true
 # gitlab-runner keeps its system id beside config.toml.
 ReadWritePaths=/var/lib/gitlab-runner /etc/gitlab-runner /var/log/fargate-driver
@@ -173,10 +186,6 @@ cat >"$etc/logrotate.d/ci" <<'EOF'
 	compress
 }
 EOF
-cat >"$etc/amazon-cloudwatch-agent/ci.json" <<'EOF'
-[[.Agent]]
-EOF
 systemctl daemon-reload
 systemctl enable --now ci-refresh.timer ci-drain.timer fargate-driver-reap.timer
-amazon-cloudwatch-agent-ctl -a fetch-config -m ec2 -s -c "file:$etc/amazon-cloudwatch-agent/ci.json"
 "$bin/ci-refresh"

@@ -11,7 +11,7 @@ aws)
 		[ -z "$STUB_SSM_FAILS" ] || exit 255
 		cat "$STUB_FILES/${4##*/}" ;;
 	"secretsmanager get-secret-value") [ -n "$STUB_SECRET" ] && printf '%s\n' "$STUB_SECRET" ;;
-	"ec2 wait" | "ec2 attach-volume" | "autoscaling complete-lifecycle-action" | "autoscaling record-lifecycle-action-heartbeat") ;;
+	"ec2 wait" | "ec2 attach-volume" | "autoscaling complete-lifecycle-action" | "autoscaling record-lifecycle-action-heartbeat" | "cloudformation signal-resource" | "cloudwatch put-metric-data") ;;
 	"ecr get-login-password") echo registry-password ;;
 	*) echo "stub: aws $*" >&2; exit 64 ;;
 	esac
@@ -32,6 +32,7 @@ dnf)
 	# Called how often? The log tells; the first few may have to fail.
 	[ "$(grep -c '^dnf ' "$STUB_LOG")" -gt "${STUB_DNF_FAILS:-0}" ]
 	;;
+systemctl) [ "$1" != is-active ] || [ -z "$STUB_RUNNER_DOWN" ] ;;
 id) exit 1 ;;
 blkid) exit "${STUB_BLKID:-0}" ;;
 install)
