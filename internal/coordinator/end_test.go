@@ -40,7 +40,7 @@ func TestSIGTERM(t *testing.T) {
 			agent := agenttest.Start(t, wire.EnvStopTimeout+"=10s")
 			var told []sshexec.Event
 			var start time.Time
-			stdout := &output{then: func() {
+			stdout := &agenttest.Output{At: "\n", Reached: func() {
 				start = time.Now()
 				syscall.Kill(agent.PID, syscall.SIGTERM)
 			}}
@@ -61,7 +61,7 @@ func TestSIGTERM(t *testing.T) {
 			if took := time.Since(start); took > 10*time.Second {
 				t.Errorf("it took %s, and the platform's KILL comes after 10 s", took)
 			}
-			if alive(pid) {
+			if agenttest.Alive(t, pid) {
 				t.Error("the script is still there")
 			}
 		})
@@ -104,13 +104,13 @@ func TestAttachDoesNotKeepTheTaskAlive(t *testing.T) {
 func TestDeadline(t *testing.T) {
 	t.Parallel()
 	agent := agenttest.Start(t, fmt.Sprintf("%s=%d", wire.EnvDeadline, time.Now().Add(6*time.Second).Unix()))
-	stdout := &output{}
+	stdout := &agenttest.Output{}
 	_, err := sshexec.Run(t.Context(), agent.Target, script("deadline", "echo $$; exec sleep 300", stdout), sshexec.Options{})
 	if !errors.Is(err, sshexec.ErrStopping) || !strings.Contains(err.Error(), "time limit") {
 		t.Errorf("got %v", err)
 	}
 	waitExit(t, agent)
-	if alive(stdout.String()) {
+	if agenttest.Alive(t, stdout.String()) {
 		t.Error("the script is still there")
 	}
 	if !strings.Contains(agent.Log(), "its time limit, the job's timeout and a margin, has passed") {
@@ -124,7 +124,7 @@ func TestNothingStartsWhileStopping(t *testing.T) {
 	late := make(chan error, 1)
 	ctx, cancel := context.WithCancel(t.Context())
 	defer cancel()
-	_, err := sshexec.Run(ctx, agent.Target, script("first", "trap '' TERM; echo x; while :; do sleep 0.05; done", &output{then: func() {
+	_, err := sshexec.Run(ctx, agent.Target, script("first", "trap '' TERM; echo x; while :; do sleep 0.05; done", &agenttest.Output{At: "\n", Reached: func() {
 		syscall.Kill(agent.PID, syscall.SIGTERM)
 	}}), sshexec.Options{Notify: func(e sshexec.Event) {
 		go func() {

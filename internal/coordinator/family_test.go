@@ -33,12 +33,12 @@ func TestCancelReachesEveryDescendant(t *testing.T) {
 			agent := agenttest.Start(t)
 			ctx, cancel := context.WithCancel(t.Context())
 			defer cancel()
-			stdout := &output{then: cancel}
+			stdout := &agenttest.Output{At: "\n", Reached: cancel}
 			_, err := sshexec.Run(ctx, agent.Target, script("cancel", test.text, stdout), sshexec.Options{Grace: time.Second})
 			if !errors.Is(err, context.Canceled) {
 				t.Errorf("got %v", err)
 			}
-			if pid := strings.TrimSpace(stdout.String()); alive(pid) {
+			if pid := strings.TrimSpace(stdout.String()); agenttest.Alive(t, pid) {
 				t.Errorf("process %s outlived the cancelling", pid)
 			}
 			if got := run(t, agent, "echo after"); got != "after\n" {
@@ -53,14 +53,14 @@ func TestCancelThousandChildren(t *testing.T) {
 	agent := agenttest.Start(t)
 	ctx, cancel := context.WithCancel(t.Context())
 	defer cancel()
-	stdout := &output{then: cancel}
+	stdout := &agenttest.Output{At: "\n", Reached: cancel}
 	text := "trap '' TERM; for i in $(seq 1000); do sleep 300 & done; echo $$ $!; wait"
 	_, err := sshexec.Run(ctx, agent.Target, script("thousand", text, stdout), sshexec.Options{Grace: time.Second})
 	if !errors.Is(err, context.Canceled) {
 		t.Errorf("got %v", err)
 	}
 	for _, pid := range strings.Fields(stdout.String()) {
-		if alive(pid) {
+		if agenttest.Alive(t, pid) {
 			t.Errorf("process %s outlived the cancelling", pid)
 		}
 	}
@@ -79,8 +79,8 @@ func TestDaemonsStayForTheNextScript(t *testing.T) {
 	// And cancelling another script leaves it alone.
 	ctx, cancel := context.WithCancel(t.Context())
 	defer cancel()
-	sshexec.Run(ctx, agent.Target, script("other", "echo x; sleep 300", &output{then: cancel}), sshexec.Options{Grace: time.Second})
-	if !alive(pid) {
+	sshexec.Run(ctx, agent.Target, script("other", "echo x; sleep 300", &agenttest.Output{At: "\n", Reached: cancel}), sshexec.Options{Grace: time.Second})
+	if !agenttest.Alive(t, pid) {
 		t.Error("cancelling another script ended it")
 	}
 }
@@ -88,7 +88,7 @@ func TestDaemonsStayForTheNextScript(t *testing.T) {
 func TestScriptKilledByOthers(t *testing.T) {
 	t.Parallel()
 	agent := agenttest.Start(t)
-	stdout := &output{}
+	stdout := &agenttest.Output{}
 	code, err := sshexec.Run(t.Context(), agent.Target, script("killed", "echo $$; kill -KILL $$", stdout), sshexec.Options{})
 	if err != nil || code != 128+int(syscall.SIGKILL) {
 		t.Errorf("got %d, %v", code, err)
@@ -100,7 +100,7 @@ func TestReapsOrphans(t *testing.T) {
 	t.Parallel()
 	agent := agenttest.Start(t)
 	run(t, agent, "for i in $(seq 50); do (setsid sleep 0.05 &); done; sleep 0.3")
-	eventually(t, "no zombies", func() bool {
+	agenttest.Eventually(t, "no zombies", func() bool {
 		got := run(t, agent, "cat /proc/[0-9]*/stat 2>/dev/null | awk -v p="+"$PPID"+" '$3 == \"Z\" && $4 == p' | wc -l # "+time.Now().String())
 		return strings.TrimSpace(got) == "0"
 	})

@@ -82,7 +82,7 @@ func TestAsPID1(t *testing.T) {
 		t.Errorf("/proc/1/environ has the seed: %q", got)
 	}
 	run(t, agent, "for i in $(seq 20); do (setsid true &); done")
-	eventually(t, "orphans are reaped", func() bool {
+	agenttest.Eventually(t, "orphans are reaped", func() bool {
 		return run(t, agent, "grep -l '^State:.Z' /proc/[0-9]*/status 2>/dev/null | wc -l") == "0\n"
 	})
 }

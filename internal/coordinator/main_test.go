@@ -5,9 +5,7 @@ import (
 	"io"
 	"os"
 	"strings"
-	"sync"
 	"testing"
-	"time"
 
 	"github.com/fargate-driver/fargate-driver/internal/coordinator/agenttest"
 	"github.com/fargate-driver/fargate-driver/internal/sshexec"
@@ -27,45 +25,4 @@ func run(t *testing.T, agent *agenttest.Agent, text string) string {
 		t.Fatalf("running %q: %d, %v", text, code, err)
 	}
 	return stdout.String()
-}
-
-// output keeps what a script prints, and calls then when it has printed a line.
-type output struct {
-	then func()
-
-	mu  sync.Mutex
-	buf bytes.Buffer
-	hit bool
-}
-
-func (o *output) Write(b []byte) (int, error) {
-	o.mu.Lock()
-	defer o.mu.Unlock()
-	o.buf.Write(b)
-	if !o.hit && o.then != nil && bytes.ContainsRune(b, '\n') {
-		o.hit = true
-		o.then()
-	}
-	return len(b), nil
-}
-
-func (o *output) String() string {
-	o.mu.Lock()
-	defer o.mu.Unlock()
-	return o.buf.String()
-}
-
-func eventually(t *testing.T, what string, holds func() bool) {
-	t.Helper()
-	for end := time.Now().Add(20 * time.Second); !holds(); {
-		if time.Now().After(end) {
-			t.Fatalf("%s: not within 20 s", what)
-		}
-		<-time.After(10 * time.Millisecond)
-	}
-}
-
-func alive(pid string) bool {
-	stat, err := os.ReadFile("/proc/" + strings.TrimSpace(pid) + "/stat")
-	return err == nil && !strings.Contains(string(stat), ") Z ")
 }

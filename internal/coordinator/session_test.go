@@ -34,10 +34,10 @@ func TestAttachIsInTheJobsPlace(t *testing.T) {
 		defer close(ended)
 		// As gitlab-runner's scripts do it: in a subshell, by eval.
 		text := "set -e\n: | eval $'export CI_JOB_ID=4711\\ncd " + dir + "\\necho begun\\nsleep 300 < /dev/null\\n'"
-		sshexec.Run(ctx, agent.Target, script("job", text, &output{then: func() { close(begun) }}), sshexec.Options{Grace: time.Second})
+		sshexec.Run(ctx, agent.Target, script("job", text, &agenttest.Output{At: "\n", Reached: func() { close(begun) }}), sshexec.Options{Grace: time.Second})
 	}()
 	<-begun
-	eventually(t, "sleep is running", func() bool {
+	agenttest.Eventually(t, "sleep is running", func() bool {
 		out := attach(t, agent.Target, "echo job $CI_JOB_ID in $PWD; stty size; echo $TERM; exit 5\n", 5)
 		return strings.Contains(out, "job 4711 in "+dir) && strings.Contains(out, "33 101") && strings.Contains(out, "xterm-test")
 	})
@@ -72,7 +72,7 @@ func TestAttachResizes(t *testing.T) {
 	t.Parallel()
 	agent := agenttest.Start(t)
 	sizes := make(chan sshexec.WindowSize, 1)
-	shown := &output{then: func() { sizes <- sshexec.WindowSize{Columns: 77, Rows: 22} }}
+	shown := &agenttest.Output{At: "\n", Reached: func() { sizes <- sshexec.WindowSize{Columns: 77, Rows: 22} }}
 	code, err := sshexec.Attach(t.Context(), agent.Target, sshexec.Terminal{
 		Name: "xterm", Size: sshexec.WindowSize{Columns: 80, Rows: 24}, Resized: sizes,
 		Input:  io.MultiReader(strings.NewReader("echo ready; until [ \"$(stty size)\" = '22 77' ]; do sleep 0.05; done; exit 9\n"), forever{}),
@@ -106,7 +106,7 @@ func TestAttachHangsUp(t *testing.T) {
 		t.Errorf("got %v", err)
 	}
 	pid, _ := os.ReadFile(pidFile)
-	eventually(t, "the shell is gone", func() bool { return !alive(string(pid)) })
+	agenttest.Eventually(t, "the shell is gone", func() bool { return !agenttest.Alive(t, string(pid)) })
 }
 
 // OpenSSH's own client finds a server that it understands: people debug with

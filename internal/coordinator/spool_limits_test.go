@@ -35,7 +35,7 @@ func away(t *testing.T, agent *agenttest.Agent) int {
 	}
 	text := "echo begin; for i in $(seq 320); do head -c 65536 /dev/zero; echo $i > " + progress + "; done; echo end"
 	stopped := make(chan int, 1)
-	stdout := &output{then: func() {
+	stdout := &agenttest.Output{At: "\n", Reached: func() {
 		proxy.Refuse(true)
 		proxy.Cut()
 		go func() {

@@ -19,7 +19,7 @@ func TestPlainDoesNotResume(t *testing.T) {
 	t.Parallel()
 	proxy, target := through(t, agenttest.StartSSHD(t))
 	runs := t.TempDir() + "/runs"
-	_, err := sshexec.Run(t.Context(), target, script("lost", "echo run >> "+runs+"; echo begun; sleep 2", &signalWriter{at: "begun", reached: proxy.Cut}, io.Discard), sshexec.Options{})
+	_, err := sshexec.Run(t.Context(), target, script("lost", "echo run >> "+runs+"; echo begun; sleep 2", &agenttest.Output{At: "begun", Reached: proxy.Cut}, io.Discard), sshexec.Options{})
 	if !errors.Is(err, sshexec.ErrLost) {
 		t.Errorf("got %v", err)
 	}
@@ -31,7 +31,7 @@ func TestPlainDoesNotResume(t *testing.T) {
 func TestPlainNoticesSilence(t *testing.T) {
 	t.Parallel()
 	proxy, target := through(t, agenttest.StartSSHD(t))
-	_, err := sshexec.Run(t.Context(), target, script("silent", "echo begun; sleep 5", &signalWriter{at: "begun", reached: proxy.Vanish}, io.Discard), sshexec.Options{KeepAlive: time.Second})
+	_, err := sshexec.Run(t.Context(), target, script("silent", "echo begun; sleep 5", &agenttest.Output{At: "begun", Reached: proxy.Vanish}, io.Discard), sshexec.Options{KeepAlive: time.Second})
 	if !errors.Is(err, sshexec.ErrLost) || !strings.Contains(err.Error(), "nothing was heard") {
 		t.Errorf("got %v", err)
 	}
@@ -63,7 +63,7 @@ func TestPlainUploadBroken(t *testing.T) {
 	if _, err := sshexec.Run(t.Context(), target, script("broken", text, io.Discard, io.Discard), sshexec.Options{}); err == nil {
 		t.Error("it succeeded")
 	}
-	eventually(t, "nothing is left of the upload", func() bool { return !uploaded() })
+	agenttest.Eventually(t, "nothing is left of the upload", func() bool { return !uploaded() })
 	if _, err := os.Stat(ran); err == nil {
 		t.Error("half a script ran")
 	}

@@ -16,7 +16,7 @@ import (
 
 // sshrun builds the small program that does nothing but Run, and gives a
 // function that makes a command of it.
-func sshrun(t *testing.T, target sshexec.Target) func(id, text string, stdout *signalWriter) *exec.Cmd {
+func sshrun(t *testing.T, target sshexec.Target) func(id, text string, stdout *agenttest.Output) *exec.Cmd {
 	t.Helper()
 	dir := t.TempDir()
 	program := filepath.Join(dir, "sshrun")
@@ -27,7 +27,7 @@ func sshrun(t *testing.T, target sshexec.Target) func(id, text string, stdout *s
 	if err := os.WriteFile(key, target.PrivateKey, 0o600); err != nil {
 		t.Fatal(err)
 	}
-	return func(id, text string, stdout *signalWriter) *exec.Cmd {
+	return func(id, text string, stdout *agenttest.Output) *exec.Cmd {
 		path := filepath.Join(t.TempDir(), "script")
 		if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
 			t.Fatal(err)
@@ -47,7 +47,7 @@ func TestDriverKilledAndStartedAgain(t *testing.T) {
 	dir := t.TempDir()
 	text := "echo run >> " + dir + "/runs; seq 1000; echo half; while [ ! -e " + dir + "/go ]; do sleep 0.02; done; seq 1001 2000; exit 17"
 	half := make(chan struct{})
-	first := &signalWriter{at: "half\n", reached: func() { close(half) }}
+	first := &agenttest.Output{At: "half\n", Reached: func() { close(half) }}
 	cmd := start("again", text, first)
 	if err := cmd.Start(); err != nil {
 		t.Fatal(err)
@@ -57,7 +57,7 @@ func TestDriverKilledAndStartedAgain(t *testing.T) {
 	cmd.Wait()
 	touch(t, dir+"/go")
 
-	second := &signalWriter{at: "never", reached: func() {}}
+	second := &agenttest.Output{}
 	var exit *exec.ExitError
 	if err := start("again", text, second).Run(); !errors.As(err, &exit) || exit.ExitCode() != 17 {
 		t.Errorf("got %v, want exit code 17", err)
@@ -81,13 +81,13 @@ func TestDriverTerminated(t *testing.T) {
 	agent := agenttest.Start(t)
 	var stderr bytes.Buffer
 	var cmd *exec.Cmd
-	begun := &signalWriter{at: "\n"}
-	begun.reached = func() { cmd.Process.Signal(syscall.SIGTERM) }
+	begun := &agenttest.Output{At: "\n"}
+	begun.Reached = func() { cmd.Process.Signal(syscall.SIGTERM) }
 	cmd = sshrun(t, agent.Target)("term", "echo $$; sleep 300", begun)
 	cmd.Stderr = &stderr
 	var exit *exec.ExitError
 	if err := cmd.Run(); !errors.As(err, &exit) || exit.ExitCode() != 200 || !strings.Contains(stderr.String(), "cancelled") {
 		t.Errorf("got %v, %q", err, stderr.String())
 	}
-	waitGone(t, strings.TrimSpace(begun.String()))
+	agenttest.WaitGone(t, begun.String())
 }

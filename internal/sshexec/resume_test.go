@@ -106,7 +106,7 @@ func TestRunResumesAtTheByte(t *testing.T) {
 					touch(t, dir+"/go")
 				}
 			}
-			stdout := &signalWriter{at: "\n20000\n", reached: func() { test.fault(proxy) }}
+			stdout := &agenttest.Output{At: "\n20000\n", Reached: func() { test.fault(proxy) }}
 			code, err := sshexec.Run(t.Context(), target, script("resume", text, stdout, io.Discard), sshexec.Options{
 				KeepAlive: 4 * time.Second, Notify: told.notify,
 			})
@@ -173,7 +173,7 @@ func TestNewerFollowerTakesOver(t *testing.T) {
 	first := make(chan error, 1)
 	begun := make(chan struct{})
 	go func() {
-		_, err := sshexec.Run(t.Context(), agent.Target, script("two", text, &signalWriter{at: "first", reached: func() { close(begun) }}, io.Discard), sshexec.Options{})
+		_, err := sshexec.Run(t.Context(), agent.Target, script("two", text, &agenttest.Output{At: "first", Reached: func() { close(begun) }}, io.Discard), sshexec.Options{})
 		first <- err
 	}()
 	<-begun
@@ -198,15 +198,15 @@ func TestResumeLimit(t *testing.T) {
 	t.Parallel()
 	agent := agenttest.Start(t)
 	proxy, target := through(t, agent.Target)
-	begun := &signalWriter{at: "\n", reached: func() { proxy.Refuse(true); proxy.Cut() }}
+	begun := &agenttest.Output{At: "\n", Reached: func() { proxy.Refuse(true); proxy.Cut() }}
 	_, err := sshexec.Run(t.Context(), target, script("limit", "echo $$; sleep 300", begun, io.Discard), sshexec.Options{
 		ResumeLimit: time.Second, Grace: time.Second,
 	})
 	if !errors.Is(err, sshexec.ErrLost) {
 		t.Errorf("got %v, want that the connection was lost", err)
 	}
-	waitGone(t, strings.TrimSpace(begun.String())) // the agent ends it by itself
-	eventually(t, "the agent tells it", func() bool { return strings.Contains(agent.Log(), "nobody has followed a script for 1s") })
+	agenttest.WaitGone(t, begun.String()) // the agent ends it by itself
+	agenttest.Eventually(t, "the agent tells it", func() bool { return strings.Contains(agent.Log(), "nobody has followed a script for 1s") })
 }
 
 func TestAliveEndsTheAttempts(t *testing.T) {
@@ -214,7 +214,7 @@ func TestAliveEndsTheAttempts(t *testing.T) {
 	agent := agenttest.Start(t)
 	proxy, target := through(t, agent.Target)
 	gone := errors.New("the task was stopped by somebody")
-	begun := &signalWriter{at: "\n", reached: func() { proxy.Refuse(true); proxy.Cut() }}
+	begun := &agenttest.Output{At: "\n", Reached: func() { proxy.Refuse(true); proxy.Cut() }}
 	start := time.Now()
 	_, err := sshexec.Run(t.Context(), target, script("alive", "echo begun; sleep 300", begun, io.Discard), sshexec.Options{
 		Alive: func(context.Context) error { return gone },
@@ -234,7 +234,7 @@ func TestAgentKilledAndStartedAnew(t *testing.T) {
 	agent := agenttest.Start(t)
 	proxy, target := through(t, agent.Target)
 	runs := t.TempDir() + "/runs"
-	begun := &signalWriter{at: "begun", reached: func() {
+	begun := &agenttest.Output{At: "begun", Reached: func() {
 		if err := syscall.Kill(agent.PID, syscall.SIGKILL); err != nil {
 			t.Error(err)
 		}
@@ -266,12 +266,12 @@ func TestCancelDuringAnOutage(t *testing.T) {
 			time.AfterFunc(300*time.Millisecond, func() { proxy.Refuse(false) })
 		}
 	}}
-	begun := &signalWriter{at: "\n", reached: func() { proxy.Refuse(true); proxy.Cut() }}
+	begun := &agenttest.Output{At: "\n", Reached: func() { proxy.Refuse(true); proxy.Cut() }}
 	_, err := sshexec.Run(ctx, target, script("outage", "echo $$; sleep 300", begun, io.Discard), sshexec.Options{Grace: 2 * time.Second, Notify: told.notify})
 	if !errors.Is(err, context.Canceled) || strings.Contains(err.Error(), "could not be confirmed") {
 		t.Errorf("got %v", err)
 	}
-	waitGone(t, strings.TrimSpace(begun.String()))
+	agenttest.WaitGone(t, begun.String())
 }
 
 // Nobody takes the output any more: the script is cancelled.
@@ -286,6 +286,6 @@ func TestOutputGone(t *testing.T) {
 			t.Errorf("got %v", err)
 		}
 		pid, _ := os.ReadFile(pidFile)
-		waitGone(t, strings.TrimSpace(string(pid)))
+		agenttest.WaitGone(t, string(pid))
 	})
 }

@@ -151,10 +151,10 @@ func cancelledScript(t *testing.T, target sshexec.Target, text string, grace tim
 	t.Helper()
 	ctx, cancel := context.WithCancel(t.Context())
 	defer cancel()
-	begun := &signalWriter{at: "\n", reached: cancel}
+	begun := &agenttest.Output{At: "\n", Reached: cancel}
 	_, err := sshexec.Run(ctx, target, script(t.Name(), text, begun, io.Discard), sshexec.Options{Grace: grace})
 	if !errors.Is(err, context.Canceled) {
 		t.Errorf("got %v, want that it was cancelled", err)
 	}
-	waitGone(t, strings.TrimSpace(begun.String()))
+	agenttest.WaitGone(t, begun.String())
 }
