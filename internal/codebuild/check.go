@@ -19,7 +19,7 @@ func (b *Bridge) Check(ctx context.Context, o check.Options) error {
 		case check.Unclear:
 			write = b.say.Warn
 		}
-		write("%-5s  %-26s %s", line.Verdict, line.What, line.Detail)
+		write("%-5s  %-30s %s", line.Verdict, line.What, line.Detail)
 	}
 	if wrong > 0 {
 		return &ExitError{Code: report.ExitUsage}

@@ -19,9 +19,9 @@ func TestCheck(t *testing.T) {
 	}{
 		{name: "all well", words: []string{
 			"ok     project", "ok     privileged mode", "ok     codebuild:StopBuild", "ok     bucket", "ok     s3:PutObject",
-			"ok     log group", "ok     codebuild:StartBuild       allowed, by simulation", "ok     s3:AbortMultipartUpload", "ok     s3:GetObject, ListBucket",
+			"ok     log group", "ok     codebuild:StartBuild           allowed, by simulation", "ok     s3:AbortMultipartUpload", "ok     s3:GetObject, ListBucket",
 			"ok     service role", "may read the source, write the log, by simulation"}},
-		{name: "no project", code: 2, words: []string{`wrong  project                    there is no CodeBuild project "none"`},
+		{name: "no project", code: 2, words: []string{`wrong  project                        there is no CodeBuild project "none"`},
 			change: func(_ *world, o *check.Options) { o.Project = "none" }},
 		{name: "not privileged", code: 2, words: []string{"wrong  privileged mode", "--privileged"},
 			change: func(w *world, _ *check.Options) {
@@ -42,8 +42,12 @@ func TestCheck(t *testing.T) {
 			change: func(w *world, _ *check.Options) { bucket(w, localaws.Bucket{Region: "us-west-2"}) }},
 		{name: "bucket denied", code: 2, words: []string{"?      bucket", "wrong  s3:PutObject"},
 			change: func(w *world, _ *check.Options) { bucket(w, localaws.Bucket{Denied: true}) }},
-		{name: "bucket versioned", words: []string{"versioning                 on"},
+		{name: "bucket versioned", words: []string{"versioning                     on"},
 			change: func(w *world, _ *check.Options) { bucket(w, localaws.Bucket{Versioned: true}) }},
+		{name: "AWS in trouble", code: 2, words: []string{"wrong  project", "?      the rest                       was not looked at"},
+			change: func(w *world, _ *check.Options) {
+				w.AWS.Fault(localaws.Fault{Service: "codebuild", Count: -1, Kind: localaws.Refused, Code: "InternalFailure", Status: 500})
+			}},
 		{name: "nothing allowed", code: 2, words: []string{"?      project", "wrong  codebuild:BatchGetBuilds", "wrong  codebuild:StopBuild", "wrong  logs:GetLogEvents"},
 			change: func(w *world, _ *check.Options) {
 				for _, service := range []string{"codebuild", "logs"} {
@@ -96,8 +100,8 @@ func TestCheckBySimulation(t *testing.T) {
 		{name: "the documented policies", job: read(t, "codebuild-bridge-job-policy.json"), role: read(t, "codebuild-bridge-service-role-policy.json"),
 			change: func(o *check.Options) { o.Tags = []string{"123456789012.dkr.ecr.eu-central-1.amazonaws.com/app:v1"} },
 			words: []string{
-				"ok     codebuild:StartBuild       allowed, by simulation",
-				"ok     service role               arn:aws:iam::123456789012:role/codebuild-docker-build may read the source, write the log, push the images, by simulation"}},
+				"ok     codebuild:StartBuild           allowed, by simulation",
+				"ok     service role                   arn:aws:iam::123456789012:role/codebuild-docker-build may read the source, write the log, push the images, by simulation"}},
 		{name: "another repository", role: read(t, "codebuild-bridge-service-role-policy.json"), code: 2,
 			change: func(o *check.Options) {
 				o.Tags = []string{"123456789012.dkr.ecr.eu-central-1.amazonaws.com/other/app:v1"}
@@ -109,8 +113,8 @@ func TestCheckBySimulation(t *testing.T) {
 		{name: "source not readable for the build", role: `{"Statement": [{"Effect": "Allow", "Action": "logs:*", "Resource": "*"}]}`, code: 2,
 			words: []string{"wrong  service role", "needs s3:GetObject, s3:GetObjectVersion on arn:aws:s3:::build-source/jobs/1/"}},
 		{name: "no right to start", job: `{"Statement": [{"Effect": "Allow", "Action": ["codebuild:Batch*", "s3:*", "logs:*"], "Resource": "*"}]}`, code: 2,
-			words: []string{"wrong  codebuild:StartBuild       not allowed on arn:aws:codebuild:eu-central-1:123456789012:project/docker-build; the job's role needs it",
-				"ok     codebuild:BatchGetBuilds   allowed"}},
+			words: []string{"wrong  codebuild:StartBuild           not allowed on arn:aws:codebuild:eu-central-1:123456789012:project/docker-build; the job's role needs it",
+				"ok     codebuild:BatchGetBuilds       allowed"}},
 		{name: "denied by a statement", job: `{"Statement": [{"Effect": "Allow", "Action": "*", "Resource": "*"}, {"Sid": "No", "Effect": "Deny", "Action": "codebuild:StartBuild", "Resource": "*"}]}`, code: 2,
 			words: []string{"wrong  codebuild:StartBuild", "by a Deny of role_fargate-manager_No"}},
 		{name: "another project only", job: `{"Statement": [{"Effect": "Allow", "Action": "*", "Resource": "arn:aws:codebuild:*:*:project/other"}]}`, code: 2,
@@ -119,16 +123,16 @@ func TestCheckBySimulation(t *testing.T) {
 			change: func(o *check.Options) { o.KMSKey = "1234abcd-12ab-34cd-56ef-1234567890ab" },
 			words:  []string{"wrong  kms:GenerateDataKey", "wrong  kms:Decrypt"}},
 		{name: "key by its alias", change: func(o *check.Options) { o.KMSKey = "alias/source" },
-			words: []string{"?      kms:Decrypt                cannot be tried"}},
+			words: []string{"?      kms:Decrypt                    cannot be tried"}},
 		{name: "refused though allowed", fault: localaws.Fault{Service: "s3", Operation: "PutObject", Code: "AccessDenied", Status: 403}, code: 2,
-			words: []string{"wrong  s3:PutObject               refused, though the policies of " + jobRole + " allow it"}},
+			words: []string{"wrong  s3:PutObject                   refused, though the policies of " + jobRole + " allow it"}},
 		{name: "no right to simulate", fault: localaws.Fault{Operation: "SimulatePrincipalPolicy", Code: "AccessDenied", Status: 403},
-			words: []string{"?      simulation                 not allowed (iam:SimulatePrincipalPolicy on " + jobRole + ")", "?      codebuild:StartBuild       cannot be tried",
+			words: []string{"?      simulation                     not allowed (iam:SimulatePrincipalPolicy on " + jobRole + ")", "?      codebuild:StartBuild           cannot be tried",
 				"ok     codebuild:StopBuild", "ok     s3:PutObject", "?      service role", "iam:SimulatePrincipalPolicy on it is not allowed"}},
 		{name: "no right to look at the role", fault: localaws.Fault{Operation: "GetRole", Code: "AccessDenied", Status: 403},
-			words: []string{"ok     codebuild:StartBuild       allowed, by simulation"}},
+			words: []string{"ok     codebuild:StartBuild           allowed, by simulation"}},
 		{name: "identity not known", fault: localaws.Fault{Operation: "GetCallerIdentity", Code: "AccessDenied", Status: 403},
-			words: []string{"?      identity", "?      codebuild:StartBuild       cannot be tried", "ok     codebuild:StopBuild"}},
+			words: []string{"?      identity", "?      codebuild:StartBuild           cannot be tried", "ok     codebuild:StopBuild"}},
 	}
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {

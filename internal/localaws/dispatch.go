@@ -120,7 +120,8 @@ func (s *Server) identify(r *http.Request) (request, error) {
 	} else {
 		err = s.identifyQuery(&req)
 	}
-	if err == nil && r.Header.Get("Authorization") == "" {
+	// Who takes on a role by a token has nothing to sign with yet.
+	if err == nil && r.Header.Get("Authorization") == "" && req.operation != "AssumeRoleWithWebIdentity" {
 		err = &Error{Code: "MissingAuthenticationTokenException", Message: "Missing Authentication Token", Status: http.StatusForbidden}
 	}
 	return req, err

@@ -38,10 +38,34 @@ const (
 	Refused
 	// Cancelled: we ended the call ourselves.
 	Cancelled
+	// Unidentified: there are no credentials to make the call with, and there will
+	// be none.
+	Unidentified
 )
+
+// noCredentials is in an error of the SDK, which has no type for it, where a
+// call could not be signed. What follows is why.
+const noCredentials = "get credentials: "
+
+// Unsigned tells whether a call was not made for lack of credentials.
+func Unsigned(err error) bool { return err != nil && strings.Contains(err.Error(), noCredentials) }
 
 // Of classifies an error. Nil is a mistake of the caller and Lost.
 func Of(err error) Kind {
+	kind := of(err)
+	if !Unsigned(err) {
+		return kind
+	}
+	switch {
+	case kind == Denied, kind == Missing, kind == Refused, kind == Conflict:
+		return Unidentified // what STS or the container's endpoint has refused, not the call itself
+	case strings.Contains(err.Error(), "no EC2 IMDS role found"):
+		return Unidentified // the last place where the SDK looks
+	}
+	return kind
+}
+
+func of(err error) Kind {
 	if errors.Is(err, context.Canceled) {
 		return Cancelled
 	}
@@ -66,6 +90,7 @@ func Of(err error) Kind {
 		{Missing, []string{"ResourceNotFoundException", "NoSuchBucket", "NoSuchKey", "NotFound", "NoSuchUpload"}},
 		{Conflict, []string{"PreconditionFailed", "ConditionalRequestConflict"}},
 		{Throttled, []string{"SlowDown", "LimitExceededException"}},
+		{Refused, []string{"InvalidAccessKeyId", "SignatureDoesNotMatch"}}, // 403 as well, but no permission is missing
 		{Lost, []string{"RequestTimeout", "ServiceUnavailable", "ServiceUnavailableException", "InternalError", "InternalFailure", "ServerException", "RequestTimeTooSkewed"}},
 	} {
 		if slices.Contains(class.codes, code) {
@@ -128,6 +153,17 @@ func (p plain) Unwrap() error { return p.error }
 
 // Words is AWS's own message without the SDK's request ids and attempts.
 func Words(err error) string {
+	if Unsigned(err) {
+		if Of(err) == Unidentified && strings.Contains(err.Error(), "no EC2 IMDS role found") {
+			return "no AWS credentials were found: the task has no role that this process can see, and the job gives none " +
+				"(AWS_ACCESS_KEY_ID, or an id_token by --web-identity-token-env and --role-arn)"
+		}
+		return "getting AWS credentials: " + words(err)
+	}
+	return words(err)
+}
+
+func words(err error) string {
 	var api smithy.APIError
 	if errors.As(err, &api) {
 		if api.ErrorMessage() == "" || api.ErrorMessage() == api.ErrorCode() {
@@ -135,10 +171,16 @@ func Words(err error) string {
 		}
 		return api.ErrorCode() + ": " + api.ErrorMessage()
 	}
+	if errors.Is(err, context.DeadlineExceeded) {
+		return "no answer in time"
+	}
 	text := err.Error()
 	// "operation error CodeBuild: StartBuild, exceeded maximum number of attempts, 3, https response error StatusCode: 0, RequestID: , request send failed, Post ..."
 	if _, after, found := strings.Cut(text, "request send failed, "); found {
 		return after
+	}
+	if _, after, found := strings.Cut(text, noCredentials); found {
+		return strings.TrimPrefix(after, "failed to refresh cached credentials, ")
 	}
 	return text
 }

@@ -25,6 +25,12 @@ func answered(status int, code, message string) error {
 	}}
 }
 
+// unsigned is an error as the SDK makes it where there are no credentials.
+func unsigned(why error) error {
+	return &smithy.OperationError{ServiceID: "S3", OperationName: "HeadObject",
+		Err: fmt.Errorf("get identity: get credentials: failed to refresh cached credentials, %w", why)}
+}
+
 func TestOf(t *testing.T) {
 	t.Parallel()
 	tests := []struct {
@@ -54,6 +60,12 @@ func TestOf(t *testing.T) {
 		{&smithy.OperationError{Err: errors.New("dial tcp: connection refused")}, Lost, true},
 		{fmt.Errorf("wrapped: %w", context.Canceled), Cancelled, false},
 		{context.DeadlineExceeded, Lost, true},
+		{answered(403, "InvalidAccessKeyId", ""), Refused, false},
+		{unsigned(answered(403, "AccessDenied", "")), Unidentified, false},
+		{unsigned(answered(503, "ServiceUnavailable", "")), Lost, true},
+		{unsigned(answered(400, "Throttling", "")), Throttled, true},
+		{unsigned(errors.New("no EC2 IMDS role found, operation error ec2imds: GetMetadata")), Unidentified, false},
+		{unsigned(errors.New("dial tcp 169.254.170.2:80: i/o timeout")), Lost, true},
 	}
 	for _, test := range tests {
 		if got := Of(test.err); got != test.want || Passing(test.err) != test.passing {
@@ -67,7 +79,10 @@ func TestWords(t *testing.T) {
 	for want, err := range map[string]error{
 		"AccessDenied: Access Denied": answered(403, "AccessDenied", "Access Denied"),
 		"SlowDown":                    answered(503, "SlowDown", ""),
-		"dial tcp 127.0.0.1:1: connect: connection refused":    fmt.Errorf("operation error S3: PutObject, https response error StatusCode: 0, RequestID: , request send failed, dial tcp 127.0.0.1:1: connect: connection refused"),
+		"dial tcp 127.0.0.1:1: connect: connection refused": fmt.Errorf("operation error S3: PutObject, https response error StatusCode: 0, RequestID: , request send failed, dial tcp 127.0.0.1:1: connect: connection refused"),
+		"getting AWS credentials: AccessDenied: not yours":  unsigned(answered(403, "AccessDenied", "not yours")),
+		"getting AWS credentials: dial tcp: i/o timeout":    unsigned(errors.New("dial tcp: i/o timeout")),
+		"no answer in time": &smithy.OperationError{ServiceID: "S3", Err: fmt.Errorf("canceled, %w", context.DeadlineExceeded)},
 		"there is no build docker-build:1 among those started": errors.New("there is no build docker-build:1 among those started"),
 	} {
 		if got := Words(err); got != want {

@@ -49,7 +49,7 @@ type Options struct {
 const nobody = "00000000-0000-0000-0000-000000000000"
 
 // stepLimit bounds each look: without a way to AWS the SDK would try for minutes.
-const stepLimit = 20 * time.Second
+const stepLimit = 10 * time.Second
 
 // Run looks at everything, in the order in which a build would need it.
 func Run(ctx context.Context, cfg aws.Config, o Options) []Line {
@@ -62,6 +62,10 @@ func Run(ctx context.Context, cfg aws.Config, o Options) []Line {
 		c.ctx = within
 		look()
 		cancel()
+		if c.hopeless || ctx.Err() != nil {
+			c.add(Unclear, "the rest", "was not looked at")
+			break
+		}
 	}
 	return c.lines
 }
@@ -77,6 +81,7 @@ type checker struct {
 	projectID string // ARN
 	service   string // ARN of the project's service role
 	logGroup  string
+	hopeless  bool // all else would end in the same way
 }
 
 func (c *checker) add(v Verdict, what, format string, args ...any) {
@@ -85,6 +90,11 @@ func (c *checker) add(v Verdict, what, format string, args ...any) {
 
 func (c *checker) identity() {
 	out, err := sts.NewFromConfig(c.cfg).GetCallerIdentity(c.ctx, nil)
+	if apierror.Of(err) == apierror.Unidentified {
+		c.hopeless = true
+		c.add(Wrong, "identity", "%s", apierror.Words(err))
+		return
+	}
 	if err != nil {
 		c.add(Unclear, "identity", "%s; in a subnet without a way to STS this is no fault", apierror.Words(err))
 		return
@@ -130,6 +140,7 @@ func (c *checker) project() {
 		c.add(Unclear, "project", "may not be looked at; builds need no codebuild:BatchGetProjects, but with it more could be checked")
 		return
 	case err != nil:
+		c.hopeless = apierror.Passing(err)
 		c.add(Wrong, "project", "%s", apierror.Words(err))
 		return
 	case len(out.Projects) == 0:

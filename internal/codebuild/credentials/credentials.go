@@ -81,7 +81,9 @@ func Load(ctx context.Context, o Options) (aws.Config, error) {
 	if err != nil || o.RoleARN == "" {
 		return cfg, err
 	}
-	client := sts.NewFromConfig(cfg)
+	// The SDK repeats the call for a token that STS refuses, too: with the pauses of
+	// all our attempts a wrong token would be told of after minutes.
+	client := sts.NewFromConfig(cfg, func(o *sts.Options) { o.RetryMaxAttempts = 3 })
 	var provider aws.CredentialsProvider
 	if o.WebIdentityTokenEnv != "" {
 		provider = stscreds.NewWebIdentityRoleProvider(client, o.RoleARN, token(o.Getenv(o.WebIdentityTokenEnv)), func(w *stscreds.WebIdentityRoleOptions) {

@@ -300,6 +300,9 @@ func (s *Starter) call(ctx context.Context, in *codebuild.StartBuildInput) (*cod
 
 // neverSent tells whether a call cannot have reached AWS.
 func neverSent(err error) bool {
+	if apierror.Unsigned(err) {
+		return true
+	}
 	var network *net.OpError
 	return errors.As(err, &network) && network.Op == "dial"
 }
