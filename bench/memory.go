@@ -2,6 +2,7 @@ package main
 
 import (
 	"bufio"
+	"bytes"
 	"context"
 	"fmt"
 	"os"
@@ -11,11 +12,13 @@ import (
 	"strconv"
 	"strings"
 	"syscall"
+	"time"
 
 	"github.com/fargate-driver/fargate-driver/internal/localaws"
 )
 
-// maxRSS is the largest resident set of an ended process in KiB.
+// maxRSS is the largest resident set of an ended process in KiB. It is no less
+// than our own when the process was started; peak tells that of a small one.
 func maxRSS(cmd *exec.Cmd) int64 {
 	usage, ok := cmd.ProcessState.SysUsage().(*syscall.Rusage)
 	if !ok {
@@ -25,6 +28,33 @@ func maxRSS(cmd *exec.Cmd) int64 {
 		return usage.Maxrss / 1024 // bytes there
 	}
 	return usage.Maxrss
+}
+
+// peak runs a command and returns the largest resident set that was seen of
+// it, in KiB.
+func peak(cmd *exec.Cmd) (kib int, err error) {
+	var out bytes.Buffer
+	cmd.Stdout, cmd.Stderr = &out, &out
+	if err := cmd.Start(); err != nil {
+		return 0, err
+	}
+	ended := make(chan error, 1)
+	go func() { ended <- cmd.Wait() }()
+	look := time.NewTicker(5 * time.Millisecond)
+	defer look.Stop()
+	for {
+		if seen, err := memory(cmd.Process.Pid, "status", "VmHWM:"); err == nil {
+			kib = seen
+		}
+		select {
+		case err := <-ended:
+			if err != nil {
+				return 0, fmt.Errorf("%v: %w\n%s", cmd.Args, err, out.Bytes())
+			}
+			return kib, nil
+		case <-look.C:
+		}
+	}
 }
 
 // measureMemory starts run stages that wait for their scripts, all of one
@@ -83,15 +113,18 @@ func measureMemory(ctx context.Context, b *bench) ([]row, error) {
 	return []row{{fmt.Sprintf("%d waiting run processes, mean PSS", n), "<= 1.8 MiB each", fmt.Sprintf("%.2f MiB each", mean), mean > 1.8}}, nil
 }
 
-func pss(pid int) (kib int, err error) {
-	data, err := os.ReadFile(filepath.Join("/proc", strconv.Itoa(pid), "smaps_rollup"))
+func pss(pid int) (kib int, err error) { return memory(pid, "smaps_rollup", "Pss:") }
+
+// memory reads a figure in KiB of a process from a file of /proc.
+func memory(pid int, file, name string) (kib int, err error) {
+	data, err := os.ReadFile(filepath.Join("/proc", strconv.Itoa(pid), file))
 	if err != nil {
 		return 0, err
 	}
 	for line := range strings.Lines(string(data)) {
-		if fields := strings.Fields(line); len(fields) > 1 && fields[0] == "Pss:" {
+		if fields := strings.Fields(line); len(fields) > 1 && fields[0] == name {
 			return strconv.Atoi(fields[1])
 		}
 	}
-	return 0, fmt.Errorf("smaps_rollup of process %d has no Pss", pid)
+	return 0, fmt.Errorf("%s of process %d has no %s", file, pid, name)
 }
