@@ -91,6 +91,17 @@ func (t tables) ports(w io.Writer) {
 	}
 	slices.SortStableFunc(rows, func(a, b []string) int { return strings.Compare(a[2], b[2]) })
 	table(w, "Open ports (everything else is refused)", rows)
+
+	rows = nil
+	for _, r := range t.Of("AWS::EC2::SecurityGroup") {
+		for _, rule := range template.Many(r.Properties["SecurityGroupEgress"]) {
+			to := plain(template.At(rule, "CidrIp"))
+			if port := plain(template.At(rule, "FromPort")); port != "" && strings.Contains(to, "/") && to != nowhere {
+				rows = append(rows, []string{groups[r.ID], "->", to, port, plain(template.At(rule, "Description"))})
+			}
+		}
+	}
+	table(w, "Ways out (beside the connections above)", rows)
 }
 
 // roles lists who may do what.
@@ -98,14 +109,14 @@ func (t tables) roles(w io.Writer) {
 	var rows [][]string
 	for _, r := range t.Of("AWS::IAM::Role") {
 		name := plain(r.Properties["RoleName"])
+		if name == "" {
+			name = r.ID // one that CDK made, for a NAT instance that asks for nothing
+		}
 		rows = append(rows, []string{name, plain(r.Properties["Description"])})
 		for _, policy := range template.Many(r.Properties["Policies"]) {
 			for _, s := range template.Many(template.At(policy, "PolicyDocument", "Statement")) {
 				on := short(template.Many(template.At(s, "Resource")))
-				if template.At(s, "Condition") != nil {
-					on += " (with conditions)"
-				}
-				rows = append(rows, []string{"", plain(template.At(s, "Action")) + " on " + on})
+				rows = append(rows, []string{"", plain(template.At(s, "Action")) + " on " + on + onlyIf(template.At(s, "Condition"))})
 			}
 		}
 		for _, managed := range template.Many(r.Properties["ManagedPolicyArns"]) {
@@ -114,6 +125,29 @@ func (t tables) roles(w io.Writer) {
 	}
 	table(w, "Who may do what", rows)
 }
+
+// onlyIf writes the conditions of a statement.
+func onlyIf(conditions any) string {
+	all, _ := conditions.(map[string]any)
+	var parts []string
+	for _, operator := range slices.Sorted(maps.Keys(all)) {
+		keys, _ := all[operator].(map[string]any)
+		for _, key := range slices.Sorted(maps.Keys(keys)) {
+			if operator == "Null" && keys[key] == "true" {
+				parts = append(parts, key+" is not given")
+				continue
+			}
+			parts = append(parts, key+" is "+short(template.Many(keys[key])))
+		}
+	}
+	if len(parts) == 0 {
+		return ""
+	}
+	return ", only if " + strings.Join(parts, " and ")
+}
+
+// nowhere is where CDK lets a group out that is let out nowhere.
+const nowhere = "255.255.255.255/32"
 
 // shown is how many resources of a statement are named, and how long a name
 // may be: the rest is in the template.

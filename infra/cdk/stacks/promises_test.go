@@ -51,6 +51,9 @@ func variants(t *testing.T) []variant {
 		s.Builds.PushFrom = []string{"210987654321"}
 		s.PermissionsBoundary = "boundary"
 		s.Runners.ExecIntoTask = true
+		// As examples/images.gitlab-ci.yml makes it.
+		s.Builds.Repositories = []string{"runner-coordinator", "runner-build"}
+		s.Tasks[0].Image = "123456789012.dkr.ecr.ap-northeast-1.amazonaws.com/team-runner-build:1a2b3c"
 	})
 	add("Aurora, pull-through, mail by SMTP, schedule, private entry too", "team", func(s *settings.Settings) {
 		s.GitLab.Database, s.GitLab.Aurora, s.GitLab.DatabaseType = "aurora", true, "r7g.large"
@@ -62,7 +65,7 @@ func variants(t *testing.T) []variant {
 	})
 	add("Fargate with Git over SSH and backups", "small", func(s *settings.Settings) {
 		s.Entry.SSH, s.GitLab.BackupDays, s.GitLab.ExecIntoTask, s.CustomerKey = "nlb", 7, true, true
-		s.GitLab.ObjectBucket = true
+		s.GitLab.ObjectBucket, s.PermissionsBoundary = true, "boundary"
 	})
 	add("open to the world", "team", func(s *settings.Settings) {
 		s.Entry.AllowedCIDRs, s.Entry.OpenToWorld = []string{access.World}, true
@@ -86,6 +89,7 @@ func TestPromises(t *testing.T) {
 		{"nobody lets the world in", nobodyLetsTheWorldIn},
 		{"only the manager reaches a job", onlyTheManagerReachesAJob},
 		{"roles are apart", rolesAreApart},
+		{"images can be pulled", imagesCanBePulled},
 		{"hosts are closed", hostsAreClosed},
 		{"data is encrypted and kept", dataIsEncryptedAndKept},
 		{"one GitLab at a time", oneGitLabAtATime},
@@ -217,8 +221,28 @@ func rolesAreApart(t *testing.T, v made) {
 		return
 	}
 	for _, r := range v.d.Of("AWS::IAM::Role") {
-		if r.Properties["PermissionsBoundary"] == nil {
-			t.Errorf("%s has no permissions boundary", r)
+		if text := asJSON(r.Properties["PermissionsBoundary"]); !strings.HasSuffix(text, `":policy/boundary"]]}`) {
+			t.Errorf("%s: its permissions boundary is %s", r, text)
+		}
+	}
+}
+
+// imagesCanBePulled has the role that starts tasks reach the repository of each
+// task's image, wherever in ECR that is.
+func imagesCanBePulled(t *testing.T, v made) {
+	var may string
+	for _, s := range v.d.Statements() {
+		if s.Role.ID == "ExecutionRole" && s.Role.Stack == "Runners" && s.Body["Sid"] == "Pull" {
+			may = asJSON(s.Body["Resource"])
+		}
+	}
+	for _, task := range v.s.Tasks {
+		repository := v.s.Name + "-job"
+		if _, rest, found := strings.Cut(task.Image, "/"); found {
+			repository, _, _ = strings.Cut(rest, ":")
+		}
+		if !strings.Contains(may, ":repository/"+repository+`"`) {
+			t.Errorf("task %s: its image %s is not among %s", task.Name, task.Image, may)
 		}
 	}
 }

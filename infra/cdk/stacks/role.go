@@ -32,9 +32,6 @@ func (p part) role(id string, r access.Role, more ...awsiam.PolicyDocument) awsi
 	if len(policies) > 0 {
 		props.Policies = policies
 	}
-	if b := p.s.PermissionsBoundary; b != "" {
-		props.PermissionsBoundary = jsii.String("arn:" + p.place.Partition + ":iam::" + p.place.Account + ":policy/" + b)
-	}
 	return awsiam.NewCfnRole(p.stack, &id, props)
 }
 

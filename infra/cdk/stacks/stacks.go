@@ -9,6 +9,7 @@ import (
 	"slices"
 
 	"github.com/aws/aws-cdk-go/awscdk/v2"
+	"github.com/aws/aws-cdk-go/awscdk/v2/awsiam"
 	"github.com/aws/constructs-go/constructs/v10"
 	"github.com/aws/jsii-runtime-go"
 
@@ -104,6 +105,10 @@ func newPart(scope constructs.Construct, in Inputs, id, description string) part
 		TerminationProtection: jsii.Bool(s.Data == "retain"),
 		AnalyticsReporting:    jsii.Bool(false),
 	})
+	if s.PermissionsBoundary != "" {
+		// On the stack and not on each role: CDK makes one too, for a NAT instance.
+		awsiam.PermissionsBoundary_Of(stack).Apply(awsiam.ManagedPolicy_FromManagedPolicyName(stack, jsii.String("Boundary"), &s.PermissionsBoundary))
+	}
 	return part{stack: stack, in: in, s: s, place: access.Place{
 		Partition: *awscdk.Aws_PARTITION(), Region: s.Region, Account: *awscdk.Aws_ACCOUNT_ID(),
 	}}
