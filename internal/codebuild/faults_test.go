@@ -1,6 +1,7 @@
 package codebuild_test
 
 import (
+	"context"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -61,6 +62,26 @@ func TestThrottlingIsSurvived(t *testing.T) {
 			w.want(0, "\nthe line\n", "SUCCEEDED")
 		})
 	}
+}
+
+// So is that of the calls that find and stop a build, while it is being stopped.
+func TestThrottlingIsSurvivedWhileStopping(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, "buildspec.yml", bridgetest.Commands("sleep 60"))
+	for _, operation := range []string{"ListBuildsForProject", "StopBuild"} {
+		w.AWS.Fault(localaws.Fault{Operation: operation, Count: 2, Kind: localaws.Refused, Code: "ThrottlingException"})
+	}
+	hang := w.AWS.Fault(localaws.Fault{Operation: "StartBuild", Count: -1, Kind: localaws.HangAfter})
+	ctx, cancel := context.WithCancelCause(t.Context())
+	go func() {
+		<-hang.Reached()
+		cancel(codebuild.ErrStop)
+	}()
+	if code := w.build(ctx); code != 5 {
+		t.Errorf("got exit code %d, want 5", code)
+	}
+	w.wantLog("is stopped")
+	w.NothingGoesOn()
 }
 
 // A lost answer to StartBuild must not start two builds.

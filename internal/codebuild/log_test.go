@@ -251,6 +251,22 @@ func TestHeartbeat(t *testing.T) {
 	w.want(0, "... still in BUILD after")
 }
 
+// A fleet's log can be silent for longer than anybody waits, and then come at
+// once: while the build runs, and after its end.
+func TestSilenceOfAFleet(t *testing.T) {
+	t.Parallel()
+	for name, seconds := range map[string]string{"shorter than the build": "2", "longer than the build": "0"} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			w := newWorld(t, "buildspec.yml", bridgetest.Commands("seq 1 50 | sed 's/^/line /'; sleep "+seconds))
+			w.AWS.PlanBuilds(localaws.BuildPlan{Silence: time.Second})
+			w.options.Follow.Pace.Heartbeat = 300 * time.Millisecond
+			w.want(0, "... still in ")
+			w.wantNumbers(50)
+		})
+	}
+}
+
 // Many followers share CloudWatch's quota: in silence they ask less often.
 func TestSilenceIsAskedLessOften(t *testing.T) {
 	t.Parallel()

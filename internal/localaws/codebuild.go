@@ -38,6 +38,9 @@ type BuildPlan struct {
 	LateStream time.Duration `json:"lateStream,omitempty"`
 	// LateLog is how long each event takes to become visible.
 	LateLog time.Duration `json:"lateLog,omitempty"`
+	// Silence is how long nothing of the log is shown, from its first event on;
+	// then all of it comes at once, as it does from reserved fleets.
+	Silence time.Duration `json:"silence,omitempty"`
 	// NoLogGroup has the build write no log though it names one.
 	NoLogGroup bool `json:"noLogGroup,omitempty"`
 	// LateRetry is how long after a failed build's end CodeBuild's own retry of

@@ -89,6 +89,7 @@ type build struct {
 	dir         string
 	environment []string // of the commands
 	logMu       sync.Mutex
+	silentUntil time.Time // guarded by logMu
 }
 
 // describe is the build as JSON; the caller holds the lock.
@@ -312,7 +313,10 @@ func (b *build) log(message string) {
 	}
 	b.logMu.Lock()
 	defer b.logMu.Unlock()
-	b.cb.server.logs.put(b.project.LogGroup, b.uuid, max(b.plan.LateLog, b.plan.LateStream), message)
+	if b.silentUntil.IsZero() {
+		b.silentUntil = time.Now().Add(b.plan.Silence)
+	}
+	b.cb.server.logs.put(b.project.LogGroup, b.uuid, max(b.plan.LateLog, b.plan.LateStream, time.Until(b.silentUntil)), message)
 }
 
 // start runs a command in a process group of its own, unless the build is stopped.
