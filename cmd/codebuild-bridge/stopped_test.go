@@ -146,7 +146,7 @@ func TestStoppedBetweenCalls(t *testing.T) {
 				if err := os.WriteFile(filepath.Join(j.Dir, "long"), nil, 0o644); err != nil {
 					j.t.Fatal(err)
 				}
-				if err := os.Truncate(filepath.Join(j.Dir, "long"), 1<<40); err != nil {
+				if err := os.Truncate(filepath.Join(j.Dir, "long"), 40<<30); err != nil {
 					j.t.Fatal(err)
 				}
 			},

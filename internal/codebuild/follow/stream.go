@@ -98,9 +98,11 @@ func (f *Follower) logFailed(ctx context.Context, err error, asked time.Time) er
 		apierror.Renew(f.cfg)
 	case apierror.Missing:
 		f.stream.missing, f.stream.caughtUp = true, asked
-	case apierror.Denied, apierror.Refused:
-		f.stream.giveUp(apierror.Words(err))
+	case apierror.Denied:
+		f.stream.giveUp("logs:GetLogEvents is not allowed")
 		f.say.Warn("The build's log cannot be shown (%v); the job's role needs logs:GetLogEvents on the log group %s.", apierror.Plain(err), f.build.Log.Group)
+	case apierror.Refused, apierror.Unidentified:
+		f.stream.giveUp(apierror.Words(err))
 	}
 	return nil
 }

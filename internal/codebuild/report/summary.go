@@ -57,7 +57,11 @@ func failure(say *joblog.Log, b build.Build) {
 	if !ok {
 		return
 	}
-	say.Error("  Failed phase:   %s (%s)", p.Name, p.Status)
+	if p.Status == build.Stopped {
+		say.Error("  Stopped in:     %s", p.Name)
+	} else {
+		say.Error("  Failed phase:   %s (%s)", p.Name, p.Status)
+	}
 	message := p.Message
 	if m := commandFailed.FindStringSubmatch(message); m != nil {
 		say.Error("  Failed command: %s", indent(strings.TrimSpace(m[1])))
