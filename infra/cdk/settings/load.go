@@ -62,11 +62,7 @@ func Parse(file, text string) (Settings, error) {
 	s := Default()
 	d := decoder{lines: linesOf(text), set: map[string]bool{}}
 	d.table(reflect.ValueOf(&s).Elem(), "", tree)
-	// A value of the wrong type has its default now; what follows from that
-	// would only blur the message about the type.
-	if len(d.problems) == 0 {
-		d.problems = validate(s, d)
-	}
+	d.problems = append(d.problems, d.clear(validate(s, decoder{lines: d.lines, set: d.set}))...)
 	if len(d.problems) > 0 {
 		slices.SortStableFunc(d.problems, func(a, b Problem) int { return a.Line - b.Line })
 		return Settings{}, &Error{file, d.problems}
@@ -79,6 +75,18 @@ func Default() Settings {
 	var s Settings
 	setDefaults(reflect.ValueOf(&s).Elem())
 	return s
+}
+
+// clear leaves out what may only follow from mistakes that are told already: a
+// value of the wrong type has its default now, and one under an unknown key is
+// missing. What is wrong with a value as it stands is wrong in any case.
+func (d *decoder) clear(found []Problem) []Problem {
+	if len(d.problems) == 0 {
+		return found
+	}
+	return slices.DeleteFunc(found, func(p Problem) bool {
+		return !d.set[p.Key] || slices.ContainsFunc(d.problems, func(told Problem) bool { return told.Key == p.Key })
+	})
 }
 
 type decoder struct {

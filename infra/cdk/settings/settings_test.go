@@ -184,6 +184,10 @@ func TestAllMistakesAtOnce(t *testing.T) {
 	if !errors.As(err, &all) || len(all.Problems) != 3 {
 		t.Fatalf("want three mistakes, got %v", err)
 	}
+	_, err = Parse("settings.toml", strings.NewReplacer("[gitlab]", "[gitlab]\ncpu = \"1\"\nmemroy = 1\ncompute = \"fargate\"\nedition = \"core\"", `domain = "gitlab.example.com"`, `domian = "gitlab.example.com"`).Replace(valid))
+	if !errors.As(err, &all) || len(all.Problems) != 4 {
+		t.Fatalf("want a type, two unknown keys and a value, and nothing that follows from them; got %v", err)
+	}
 	if !slices.IsSortedFunc(all.Problems, func(a, b Problem) int { return a.Line - b.Line }) {
 		t.Errorf("not in the order of their lines: %v", err)
 	}

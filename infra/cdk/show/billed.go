@@ -21,6 +21,7 @@ func (t tables) billed(w io.Writer) {
 	add("NAT gateway", len(t.Of("AWS::EC2::NatGateway")), "hour, and GB through it")
 	for _, r := range t.Of("AWS::EC2::Instance") {
 		add("NAT instance "+plain(r.Properties["InstanceType"]), 1, "hour")
+		add("GiB of gp3 disk (NAT instance)", number(template.At(r.Properties, "BlockDeviceMappings", 0, "Ebs", "VolumeSize")), "month")
 	}
 	add("public IPv4 address (NAT)", len(t.Of("AWS::EC2::EIP")), "hour")
 	zones := 0
@@ -41,6 +42,9 @@ func (t tables) billed(w io.Writer) {
 		data := r.Properties["LaunchTemplateData"]
 		add("instance "+plain(template.At(data, "InstanceType"))+" ("+plain(r.Properties["LaunchTemplateName"])+")", 1, "hour")
 		add("GiB of gp3 disk ("+plain(r.Properties["LaunchTemplateName"])+", system)", number(template.At(data, "BlockDeviceMappings", 0, "Ebs", "VolumeSize")), "month")
+		if template.At(data, "Monitoring", "Enabled") == true {
+			add("detailed monitoring ("+plain(r.Properties["LaunchTemplateName"])+")", 1, "month, as seven metrics")
+		}
 	}
 	for _, r := range t.Of("AWS::EC2::Volume") {
 		add("GiB of gp3 disk (GitLab's data)", number(r.Properties["Size"]), "month")
@@ -81,6 +85,7 @@ func (t tables) billed(w io.Writer) {
 	use("buckets and images", "GB month, and requests", "AWS::S3::Bucket", "AWS::ECR::Repository")
 	use("logs", "GB taken in, and GB month", "AWS::Logs::LogGroup")
 	use("backups", "GB month", "AWS::Backup::BackupPlan")
+	use("metrics that hosts report", "metric month: disks, memory, gitlab-runner; and request", "AWS::EC2::LaunchTemplate")
 	table(w, "Billed by use", byUse)
 }
 

@@ -3,10 +3,13 @@ package main
 import (
 	"bytes"
 	"flag"
+	"fmt"
 	"os"
 	"path/filepath"
 	"strings"
 	"testing"
+
+	"github.com/fargate-driver/fargate-driver/infra/cdk/template"
 )
 
 var update = flag.Bool("update", false, "rewrite the golden tables")
@@ -55,6 +58,31 @@ func TestShow(t *testing.T) {
 		if got.String() != string(want) {
 			t.Errorf("%s is out of date: look at the difference after go test ./show -update", file)
 		}
+	}
+}
+
+// TestCostPage holds the counts of docs/cost.md to the templates.
+func TestCostPage(t *testing.T) {
+	t.Parallel()
+	page, err := os.ReadFile("../../../docs/cost.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	small := "| secrets, alarms, dashboard |"
+	for _, profile := range []string{"small", "team", "closed"} {
+		d, err := template.Read(golden(t, profile))
+		if err != nil {
+			t.Fatal(err)
+		}
+		count := func(kind string) int { return len(d.Of(kind)) }
+		small += fmt.Sprintf(" %d, %d, %d |", count("AWS::SecretsManager::Secret"), count("AWS::CloudWatch::Alarm"), count("AWS::CloudWatch::Dashboard"))
+		endpoints := count("AWS::EC2::VPCEndpoint") - 1 // S3's costs nothing
+		if want := fmt.Sprintf("%d, in 2 zones each: %d |", endpoints, 2*endpoints); profile == "closed" && !strings.Contains(string(page), want) {
+			t.Errorf("docs/cost.md lacks %s", want)
+		}
+	}
+	if !strings.Contains(string(page), small+" month |") {
+		t.Errorf("docs/cost.md lacks %s", small)
 	}
 }
 
