@@ -135,26 +135,6 @@ func TestStalledStdoutDoesNotKeepTheBuildRunning(t *testing.T) {
 	j.wantStopped()
 }
 
-// Killed without a chance to stop its build, the bridge leaves its id for
-// after_script.
-func TestKilledThenStoppedByAfterScript(t *testing.T) {
-	t.Parallel()
-	j := newJob(t, "buildspec.yml", sleeper)
-	p := j.start(nil, "build")
-	j.phase("BUILD")
-	if err := p.Process.Kill(); err != nil {
-		t.Fatal(err)
-	}
-	p.code(t)
-	if out := j.run(0, "stop"); !strings.Contains(out, "is stopped") {
-		t.Errorf("got\n%s", out)
-	}
-	j.wantStopped()
-	if out := j.run(0, "stop"); !strings.Contains(out, "No build of this job is left") {
-		t.Errorf("got\n%s", out)
-	}
-}
-
 func TestJobTimeoutStopsTheBuild(t *testing.T) {
 	t.Parallel()
 	j := newJob(t, "buildspec.yml", sleeper)

@@ -1,6 +1,7 @@
 package codebuild_test
 
 import (
+	"context"
 	"fmt"
 	"net/http"
 	"net/http/httptest"
@@ -12,7 +13,9 @@ import (
 
 	"github.com/aws/aws-sdk-go-v2/aws"
 
+	"github.com/fargate-driver/fargate-driver/internal/codebuild"
 	"github.com/fargate-driver/fargate-driver/internal/codebuild/bridgetest"
+	"github.com/fargate-driver/fargate-driver/internal/localaws"
 )
 
 // ahead stands before AWS as if AWS's clock were an hour ahead of ours. Like
@@ -63,4 +66,24 @@ func TestClockSkewIsSurvived(t *testing.T) {
 	if refused.Load() == 0 {
 		t.Error("no call was refused; the clock is not wrong")
 	}
+}
+
+// Nor may what stops a build, which has little time and clients of its own.
+func TestClockSkewIsSurvivedWhileStopping(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, "buildspec.yml", bridgetest.Commands("sleep 60"))
+	endpoint, _ := ahead(t, w.AWS.URL())
+	w.cfg.BaseEndpoint = aws.String(endpoint)
+	w.cfg.RetryMaxAttempts = 3
+	hang := w.AWS.Fault(localaws.Fault{Operation: "StartBuild", Count: -1, Kind: localaws.HangAfter})
+	ctx, cancel := context.WithCancelCause(t.Context())
+	go func() {
+		<-hang.Reached()
+		cancel(codebuild.ErrStop)
+	}()
+	if code := w.build(ctx); code != 5 {
+		t.Errorf("got exit code %d, want 5", code)
+	}
+	w.wantLog("is stopped") // it was found by its token, then stopped
+	w.NothingGoesOn()
 }

@@ -81,7 +81,7 @@ func (s *Server) PlanDeployments(p DeployPlan) {
 }
 
 // objectCreated makes a deployment of an object whose metadata ask for one.
-func (s *Server) objectCreated(bucket, key string) {
+func (s *Server) objectCreated(bucket, key, etag string) {
 	object, err := s.storage.backend.HeadObject(bucket, key)
 	if err != nil {
 		return
@@ -102,7 +102,7 @@ func (s *Server) objectCreated(bucket, key string) {
 	}
 	d := &deployment{
 		id: cd.nextID(), application: metadata[deployApplication], group: metadata[deployGroup],
-		bucket: bucket, key: key, etag: fmt.Sprintf("%x", object.Hash),
+		bucket: bucket, key: key, etag: etag,
 		created: time.Now().Add(cd.plan.Trigger), plan: cd.plan,
 	}
 	cd.deployments = append(cd.deployments, d)

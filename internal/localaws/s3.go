@@ -161,11 +161,21 @@ func (st *storage) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 			}
 		}
 		if operation != "HeadObject" {
-			st.server.objectCreated(name, key)
+			st.server.objectCreated(name, key, etagOf(answer))
 		}
 	}
 	answer.send(w)
 	st.server.bell.ring()
+}
+
+// etagOf is the ETag that an upload was answered with: of one in parts it is not
+// the content's hash.
+func etagOf(answer *heldResponse) string {
+	var completed struct{ ETag string }
+	if xml.Unmarshal(answer.body.Bytes(), &completed) != nil {
+		completed.ETag = answer.header.Get("ETag")
+	}
+	return strings.Trim(completed.ETag, `"`)
 }
 
 var credentialScope = regexp.MustCompile(`Credential=[^/]+/\d+/([^/]+)/s3/`)
