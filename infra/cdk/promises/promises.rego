@@ -1,7 +1,7 @@
 # What no template of this app may contain, as rules of the validator that CDK
 # runs at each synth. They are not in CloudFormation Guard's language, although
-# this validator takes that too: its translation (1.9.0) passes over the elements
-# of lists and over the later lines of a block. promises.guard has the same for
+# this validator takes that too: its translation (1.9.0) passes over elements of
+# lists, properties that are missing and the later lines of a block. promises.guard has the same for
 # Guard itself.
 package promises
 
