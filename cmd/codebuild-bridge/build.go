@@ -42,7 +42,7 @@ func newBuild(c *common) *cobra.Command {
 starts a build of a CodeBuild project, shows its log and waits for its end.
 
 Exit codes: 0 SUCCEEDED, 1 FAILED, 2 usage or settings, 3 FAULT, 4 TIMED_OUT,
-5 STOPPED, 6 AWS failed before the build was started, 7 lost contact.`,
+5 STOPPED, 6 AWS refused or failed before the build was started, 7 lost contact.`,
 		Example: `  codebuild-bridge build --project docker-build --bucket build-source \
     --buildspec builtin:docker --tag "$ECR/app:$CI_COMMIT_SHA" --dotenv build.env`,
 		Args: cobra.NoArgs,

@@ -23,8 +23,8 @@ deploymentgroup-name, from which the receiving side makes a CodeDeploy
 deployment, and with --wait shows that deployment and ends as it ends.
 
 Exit codes: 0 done, 1 the deployment failed, was rolled back or was not made,
-2 usage or settings, 4 --wait-timeout is over, 5 stopped, 6 AWS failed before the
-artifact was uploaded, 7 lost contact.`,
+2 usage or settings, 4 --wait-timeout is over, 5 stopped, 6 AWS refused or failed
+before the artifact was uploaded, 7 lost contact.`,
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			if err := errors.Join(checkPublish(o), checkArchive(&o.Archive, symlinks, o.Level, 1)); err != nil {
