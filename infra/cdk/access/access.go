@@ -79,6 +79,15 @@ func session() []Statement {
 	}}
 }
 
+// execShell lets ECS Exec open a shell in a task.
+func execShell(why string) Statement {
+	return Statement{
+		Sid: "Exec", Why: why,
+		Actions:   []string{"ssmmessages:CreateControlChannel", "ssmmessages:CreateDataChannel", "ssmmessages:OpenControlChannel", "ssmmessages:OpenDataChannel"},
+		Resources: []string{"*"}, Any: "the messaging channels have no resources",
+	}
+}
+
 // report lets a host say how its first boot went.
 func report(p Place, stack string) Statement {
 	return Statement{

@@ -57,11 +57,7 @@ func GitLabTaskRole(s GitLabScope) Role {
 		statements = append(statements, key(s.Place, s.Key, "buckets are encrypted with it", "s3")...)
 	}
 	if s.Exec {
-		statements = append(statements, Statement{
-			Sid: "Exec", Why: "a shell in the task for an operator (gitlab.exec)",
-			Actions:   []string{"ssmmessages:CreateControlChannel", "ssmmessages:CreateDataChannel", "ssmmessages:OpenControlChannel", "ssmmessages:OpenDataChannel"},
-			Resources: []string{"*"}, Any: "the messaging channels have no resources",
-		})
+		statements = append(statements, execShell("a shell in the task for an operator (gitlab.exec)"))
 	}
 	return Role{"gitlab", "ecs-tasks.amazonaws.com", "GitLab itself", statements}
 }

@@ -90,11 +90,7 @@ func JobRole(s RunnersScope, builds bool) Role {
 		statements = append(statements, key(s.Place, s.Key, "the sources are encrypted with it", "s3")...)
 	}
 	if s.Exec {
-		statements = append(statements, Statement{
-			Sid: "Exec", Why: "an operator may open a shell by ECS Exec (runners.exec_into_tasks)",
-			Actions:   []string{"ssmmessages:CreateControlChannel", "ssmmessages:CreateDataChannel", "ssmmessages:OpenControlChannel", "ssmmessages:OpenDataChannel"},
-			Resources: []string{"*"}, Any: "the messaging channels have no resources",
-		})
+		statements = append(statements, execShell("an operator may open a shell by ECS Exec (runners.exec_into_tasks)"))
 	}
 	return Role{"job", "ecs-tasks.amazonaws.com", "the scripts of jobs: whoever may push a .gitlab-ci.yml has it", statements}
 }

@@ -90,6 +90,7 @@ func TestPromises(t *testing.T) {
 		{"only the manager reaches a job", onlyTheManagerReachesAJob},
 		{"roles are apart", rolesAreApart},
 		{"images can be pulled", imagesCanBePulled},
+		{"services act for this account", servicesActForThisAccount},
 		{"hosts are closed", hostsAreClosed},
 		{"data is encrypted and kept", dataIsEncryptedAndKept},
 		{"one GitLab at a time", oneGitLabAtATime},
@@ -243,6 +244,28 @@ func imagesCanBePulled(t *testing.T, v made) {
 		}
 		if !strings.Contains(may, ":repository/"+repository+`"`) {
 			t.Errorf("task %s: its image %s is not among %s", task.Name, task.Image, may)
+		}
+	}
+}
+
+// servicesActForThisAccount keeps AWS's services from being talked into using a
+// role or a bucket on behalf of another account.
+func servicesActForThisAccount(t *testing.T, v made) {
+	const account = `{"Ref":"AWS::AccountId"}`
+	for _, r := range v.d.Of("AWS::IAM::Role") {
+		for _, s := range template.Many(template.At(r.Properties, "AssumeRolePolicyDocument", "Statement")) {
+			// EC2 does not send the key.
+			if template.At(s, "Principal", "Service") != "ec2.amazonaws.com" && asJSON(template.At(s, "Condition", "StringEquals", "aws:SourceAccount")) != account {
+				t.Errorf("%s: any account's service may take it: %s", r, asJSON(s))
+			}
+		}
+	}
+	for _, r := range v.d.Of("AWS::S3::BucketPolicy") {
+		for _, s := range template.Many(template.At(r.Properties, "PolicyDocument", "Statement")) {
+			bounded := strings.Contains(asJSON(template.At(s, "Resource")), account) || asJSON(template.At(s, "Condition", "StringEquals", "aws:SourceAccount")) == account
+			if template.At(s, "Principal", "Service") != nil && template.At(s, "Action") == "s3:PutObject" && !bounded {
+				t.Errorf("%s: any account's service may write: %s", r, asJSON(s))
+			}
 		}
 	}
 }
