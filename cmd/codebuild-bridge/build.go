@@ -106,6 +106,7 @@ func (b *buildFlags) complete(cmd *cobra.Command, env environment) (context.Cont
 	var leftOut []string
 	var err error
 	b.variables.Job = env.all()
+	o.Request.AllowSecrets = b.variables.AllowSecrets
 	if o.Request.Environment, leftOut, err = start.Environment(b.variables); err != nil {
 		problems = append(problems, err)
 	}

@@ -163,8 +163,10 @@ func (o EnvironmentOptions) variable(name, value string, given bool) (Variable, 
 }
 
 // Allows tells whether a variable may be sent though it looks like a secret.
-func (o EnvironmentOptions) Allows(name string) bool {
-	return slices.ContainsFunc(o.AllowSecrets, func(pattern string) bool {
+func (o EnvironmentOptions) Allows(name string) bool { return allows(o.AllowSecrets, name) }
+
+func allows(patterns []string, name string) bool {
+	return slices.ContainsFunc(patterns, func(pattern string) bool {
 		ok, err := path.Match(pattern, name)
 		return ok && err == nil
 	})

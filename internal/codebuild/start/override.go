@@ -37,7 +37,7 @@ func Overrides() []Override {
 		{"debugSessionEnabled", "debug-session", true, ""},
 		{"encryptionKeyOverride", "encryption-key", true, ""},
 		{"environmentTypeOverride", "environment-type", true, ""},
-		{"environmentVariablesOverride", "env", true, "added to those of --env; of two of one name JSON's wins. It is not looked at for secrets"},
+		{"environmentVariablesOverride", "env", true, "added to those of --env; of two of one name JSON's wins"},
 		{"fleetOverride", "fleet", true, ""},
 		{"gitCloneDepthOverride", "", true, "for a project whose own source is on a Git host, with --no-source"},
 		{"gitSubmodulesConfigOverride", "", true, "as gitCloneDepthOverride"},
@@ -66,7 +66,8 @@ func Overrides() []Override {
 // apply merges --override-json into a request. What the request has already is
 // refused rather than replaced: it would not be plain which of two holds, and
 // by some of it the build is found and stopped.
-func apply(in *codebuild.StartBuildInput, text string, ownSource bool) error {
+func (r Request) apply(in *codebuild.StartBuildInput) error {
+	text := r.OverrideJSON
 	problem := func(format string, args ...any) error {
 		return fmt.Errorf("reading --override-json: "+format, args...)
 	}
@@ -90,7 +91,7 @@ func apply(in *codebuild.StartBuildInput, text string, ownSource bool) error {
 			problems = append(problems, problem("StartBuild has no member %q", name))
 		case !o.JSON:
 			problems = append(problems, problem("%s is not taken: %s%s", o.Member, o.Why, hint))
-		case strings.HasPrefix(o.Member, "source") && o.Member != "sourceAuthOverride" && !ownSource:
+		case strings.HasPrefix(o.Member, "source") && o.Member != "sourceAuthOverride" && !r.OwnSource:
 			problems = append(problems, problem("%s is not taken: the build's source is what the bridge uploads; give --no-source to build the project's own", o.Member))
 		case o.Member != "environmentVariablesOverride" && isSet(in, o.Member):
 			problems = append(problems, problem("%s is set already%s, and give it once", o.Member, hint))
@@ -108,7 +109,7 @@ func apply(in *codebuild.StartBuildInput, text string, ownSource bool) error {
 	if err != nil {
 		return problem("%w", err)
 	}
-	in.EnvironmentVariablesOverride, err = merged(ours, in.EnvironmentVariablesOverride)
+	in.EnvironmentVariablesOverride, err = r.merged(ours, in.EnvironmentVariablesOverride)
 	return err
 }
 
@@ -130,7 +131,7 @@ func isSet(in *codebuild.StartBuildInput, member string) bool {
 
 // merged are our variables and those of --override-json, which win. Ours must
 // not get lost: by one of them a build is found whose start was not answered.
-func merged(ours, theirs []types.EnvironmentVariable) ([]types.EnvironmentVariable, error) {
+func (r Request) merged(ours, theirs []types.EnvironmentVariable) ([]types.EnvironmentVariable, error) {
 	for _, v := range theirs {
 		name := aws.ToString(v.Name)
 		if name == "" || v.Value == nil {
@@ -138,6 +139,11 @@ func merged(ours, theirs []types.EnvironmentVariable) ([]types.EnvironmentVariab
 		}
 		if name == TokenVariable {
 			return nil, fmt.Errorf("reading --override-json: the variable %s is the bridge's own", name)
+		}
+		plain := v.Type == "" || v.Type == types.EnvironmentVariableTypePlaintext
+		if plain && LooksSecret(name, *v.Value) && !allows(r.AllowSecrets, name) {
+			return nil, fmt.Errorf("reading --override-json: the name or the value of the variable %s looks like a secret, and whoever may look at the build could read it; "+
+				"give it the type PARAMETER_STORE or SECRETS_MANAGER, or say --allow-secret-env %s", name, name)
 		}
 		ours = slices.DeleteFunc(ours, func(o types.EnvironmentVariable) bool { return aws.ToString(o.Name) == name })
 	}

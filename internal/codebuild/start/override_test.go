@@ -62,6 +62,9 @@ func TestOverrideJSON(t *testing.T) {
 		{"two mistakes", uploaded, `{"projectName": "other", "imageOverride": "x"}`, "imageOverride is set already; use --image, and give it once\nreading --override-json: projectName is not taken"},
 		{"unknown inside", uploaded, `{"cacheOverride": {"typ": "S3"}}`, `unknown field "typ"`},
 		{"unknown", uploaded, `{"noSuchOverride": 1}`, `no member "noSuchOverride"`},
+		{"a secret", own, `{"environmentVariablesOverride": [{"name": "NPM_TOKEN", "value": "x"}]}`, "--allow-secret-env NPM_TOKEN"},
+		{"a secret by reference", own, `{"environmentVariablesOverride": [{"name": "NPM_TOKEN", "value": "ci/npm", "type": "SECRETS_MANAGER"}]}`, ""},
+		{"a secret that is allowed", Request{Project: "p", AllowSecrets: []string{"NPM_*"}}, `{"environmentVariablesOverride": [{"name": "NPM_TOKEN", "value": "x"}]}`, ""},
 		{"the bridge's variable", own, `{"environmentVariablesOverride": [{"name": "BRIDGE_TOKEN", "value": "x"}]}`, "the bridge's own"},
 	}
 	for _, test := range tests {

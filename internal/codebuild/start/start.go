@@ -64,6 +64,9 @@ type Request struct {
 	// as `aws codebuild start-build --cli-input-json` takes them; Overrides says
 	// which.
 	OverrideJSON string
+	// AllowSecrets are names, or patterns, of variables that OverrideJSON may send
+	// as plain text though they look like secrets.
+	AllowSecrets []string
 }
 
 // The limits of StartBuild, in minutes.
@@ -131,7 +134,7 @@ func (r Request) input() (*codebuild.StartBuildInput, error) {
 		in.DebugSessionEnabled = aws.Bool(true)
 	}
 	if r.OverrideJSON != "" {
-		if err := apply(in, r.OverrideJSON, r.OwnSource); err != nil {
+		if err := r.apply(in); err != nil {
 			return nil, err
 		}
 	}
