@@ -23,29 +23,11 @@ func (w *world) wantClosedSections() {
 	}
 }
 
-func TestCancelledWhileQueued(t *testing.T) {
-	t.Parallel()
-	w := newWorld(t, "buildspec.yml", bridgetest.Commands("true"))
-	hold := make(chan struct{})
-	defer close(hold)
-	w.AWS.PlanBuilds(localaws.BuildPlan{Hold: hold})
-	ctx, cancel := context.WithCancelCause(t.Context())
-	go func() {
-		if w.AWS.WaitCalls(ctx, "BatchGetBuilds", 3) == nil {
-			cancel(codebuild.ErrStop)
-		}
-	}()
-	if code := w.build(ctx); code != 5 {
-		t.Errorf("got exit code %d, want 5", code)
-	}
-	w.wantLog("STOPPED")
-	w.NothingGoesOn()
-}
-
 func TestStopThatIsThrottledAtFirst(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t, "buildspec.yml", bridgetest.Commands("sleep 60"))
 	w.AWS.Fault(localaws.Fault{Operation: "StopBuild", Count: 3, Kind: localaws.Refused, Code: "ThrottlingException"})
+	w.AWS.Fault(localaws.Fault{Operation: "StopBuild", Kind: localaws.Refused, Code: "ExpiredTokenException"})
 	ctx, cancel := context.WithCancelCause(t.Context())
 	go func() {
 		if w.AWS.WaitCalls(ctx, "BatchGetBuilds", 2) == nil {

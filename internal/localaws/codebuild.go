@@ -32,8 +32,6 @@ type BuildPlan struct {
 	Queue     time.Duration `json:"queue,omitempty"`
 	Provision time.Duration `json:"provision,omitempty"`
 	Finalize  time.Duration `json:"finalize,omitempty"`
-	// Hold, when not nil, keeps builds in PROVISIONING until it is closed.
-	Hold <-chan struct{} `json:"-"`
 	// LateStream is how long after PROVISIONING the log stream appears.
 	LateStream time.Duration `json:"lateStream,omitempty"`
 	// LateLog is how long each event takes to become visible.

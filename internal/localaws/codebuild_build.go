@@ -250,13 +250,6 @@ func (b *build) provision() outcome {
 		return outcome{status: "FAILED", code: "BUILD_CONTAINER_UNABLE_TO_PULL_IMAGE",
 			message: fmt.Sprintf("Unable to pull customer's container image. CannotPullContainerError: pull access denied for %s, repository does not exist", b.Environment.Image)}
 	}
-	if b.plan.Hold != nil {
-		select {
-		case <-b.plan.Hold:
-		case <-b.stopped:
-			return outcome{status: "STOPPED"}
-		}
-	}
 	if !b.project.LogsDisabled {
 		b.change(func() {
 			b.Logs = buildLogs{
