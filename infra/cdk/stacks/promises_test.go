@@ -61,7 +61,7 @@ func variants(t *testing.T) []variant {
 		s.GitLab.Mail, s.GitLab.SMTPHost, s.GitLab.SMTPSecret = "smtp", "smtp.example.com", "arn:aws:secretsmanager:ap-northeast-1:123456789012:secret:smtp-AbCdEf"
 		s.Runners.ScheduleOn, s.Runners.ScheduleOff = "0 8 * * 1-5", "0 20 * * 1-5"
 		s.Runners.MetricsCIDR = "10.60.0.0/16"
-		s.Entry.Private = true
+		s.Entry.Private, s.Entry.WebACL = true, "arn:aws:wafv2:ap-northeast-1:123456789012:regional/webacl/gitlab/0a1b2c3d"
 	})
 	add("Fargate with Git over SSH and backups", "small", func(s *settings.Settings) {
 		s.Entry.SSH, s.GitLab.BackupDays, s.GitLab.ExecIntoTask, s.CustomerKey = "nlb", 7, true, true
@@ -99,6 +99,8 @@ func TestPromises(t *testing.T) {
 		{"logs end", logsEnd},
 		{"alarms reach somebody", alarmsReachSomebody},
 		{"everything is watched", everythingIsWatched},
+		{"settings take effect", settingsTakeEffect},
+		{"outputs say what to type", outputsSayWhatToType},
 		{"hosts report", hostsReport},
 		{"Guard finds nothing", guardFindsNothing},
 	}
