@@ -111,12 +111,14 @@ func Scan(ctx context.Context, o Options) (*Tree, error) {
 		return nil, err
 	}
 	t := &Tree{Dir: o.Dir, root: root}
-	s := &scanner{ctx: ctx, options: o, rules: rules, reader: newReader(root), tree: t}
-	defer s.reader.close()
+	s := &scanner{ctx: ctx, options: o, rules: rules, tree: t}
 	if o.GitFiles {
 		err = s.gitFiles()
 	} else {
-		err = s.directory("", "", matchInfo{}, nil)
+		s.todo = []directory{{}}
+	}
+	if err == nil {
+		err = s.directories()
 	}
 	if err != nil {
 		return nil, err
@@ -134,7 +136,7 @@ func Scan(ctx context.Context, o Options) (*Tree, error) {
 
 // attributes looks at each entry, of which only the type is known.
 func (t *Tree) attributes(ctx context.Context) error {
-	err := t.each(ctx, func(_ context.Context, r *reader, i int) error {
+	err := each(ctx, t.root, len(t.Entries), run, func(_ context.Context, r *reader, i int) error {
 		e := &t.Entries[i]
 		st, err := r.stat(e.source)
 		if err != nil {
@@ -180,30 +182,31 @@ func (t *Tree) tooLarge() error {
 		t.Files(), float64(t.Bytes)/1e9, strings.Join(largest, ", "))
 }
 
-// run is how many neighbours each gives to one core: their directory is the
+// run is how many neighbours one core takes at once: their directory is the
 // same mostly, and is opened once.
 const run = 16
 
-// each calls do for all entries, on all cores, until one fails.
-func (t *Tree) each(ctx context.Context, do func(ctx context.Context, r *reader, i int) error) error {
+// each calls do for 0 to n-1, run of them after each other, on all cores, until
+// one fails. Each core has a reader below root.
+func each(ctx context.Context, root string, n, run int, do func(ctx context.Context, r *reader, i int) error) error {
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
 	var next atomic.Int64
 	var group sync.WaitGroup
 	// What is read is in memory mostly: more readers than cores are slower.
-	for range runtime.GOMAXPROCS(0) {
+	for range min(runtime.GOMAXPROCS(0), (n+run-1)/run) {
 		group.Go(func() {
-			r := newReader(t.root)
+			r := newReader(root)
 			defer r.close()
 			for ctx.Err() == nil {
-				end := int(next.Add(run))
-				for i := end - run; i < min(end, len(t.Entries)); i++ {
+				end := int(next.Add(int64(run)))
+				for i := end - run; i < min(end, n); i++ {
 					if err := do(ctx, r, i); err != nil {
 						cancel(err)
 						return
 					}
 				}
-				if end >= len(t.Entries) {
+				if end >= n {
 					return
 				}
 			}

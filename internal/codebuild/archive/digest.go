@@ -22,7 +22,7 @@ const digestVersion = "codebuild-bridge archive 1\n"
 // since.
 func (t *Tree) Digest(ctx context.Context) (string, error) {
 	sums := make([][sha256.Size]byte, len(t.Entries))
-	err := t.each(ctx, func(ctx context.Context, r *reader, i int) (err error) {
+	err := each(ctx, t.root, len(t.Entries), run, func(ctx context.Context, r *reader, i int) (err error) {
 		sums[i], err = t.Entries[i].digest(ctx, r)
 		return err
 	})

@@ -25,32 +25,52 @@ type scanner struct {
 	ctx     context.Context
 	options Options
 	rules   *rules
-	reader  *reader
 	tree    *Tree
 
-	followed int      // entries that are there because a link was followed
-	special  []string // neither file nor directory nor link
-	beyond   []string // of git, with a link in the place of a directory above
+	todo     []directory // to be looked at
+	followed int         // entries that are there because a link was followed
+	special  []string    // neither file nor directory nor link
+	beyond   []string    // of git, with a link in the place of a directory above
 }
 
-// directory collects what is in the directory at source, whose name in the
-// archive is name. via are the directories that links above it have led to.
-func (s *scanner) directory(name, source string, parent matchInfo, via []string) error {
-	if s.ctx.Err() != nil {
-		return context.Cause(s.ctx)
-	}
-	children, err := s.reader.list(source)
-	if err != nil {
-		return fmt.Errorf("reading the context directory: %w", err)
-	}
-	for _, child := range children {
-		below := join(source, child.Name())
-		as := below
-		if name != source {
-			as = join(name, child.Name())
-		}
-		if err := s.child(as, below, child.Type(), parent, via); err != nil {
+// directory is one whose children are still to be collected.
+type directory struct {
+	name    string // in the archive
+	source  string // where it is
+	matched matchInfo
+	via     []string // the directories that links above it have led to
+}
+
+// atOnce is how many directories are listed before their children are looked
+// at: enough for all cores, and little memory for their names.
+const atOnce = 64
+
+// directories collects what is in the directories that are to be looked at,
+// and in those that this adds to them.
+func (s *scanner) directories() error {
+	for len(s.todo) > 0 {
+		rest := max(len(s.todo)-atOnce, 0)
+		now := slices.Clone(s.todo[rest:])
+		s.todo = s.todo[:rest]
+		lists := make([][]fs.DirEntry, len(now))
+		err := each(s.ctx, s.tree.root, len(now), 1, func(_ context.Context, r *reader, i int) (err error) {
+			lists[i], err = r.list(now[i].source)
 			return err
+		})
+		if err != nil {
+			return fmt.Errorf("reading the context directory: %w", err)
+		}
+		for i, d := range now {
+			for _, child := range lists[i] {
+				source := join(d.source, child.Name())
+				name := source
+				if d.name != d.source {
+					name = join(d.name, child.Name())
+				}
+				if err := s.child(name, source, child.Type(), d.matched, d.via); err != nil {
+					return err
+				}
+			}
 		}
 	}
 	return nil
@@ -77,7 +97,8 @@ func (s *scanner) child(name, source string, mode fs.FileMode, parent matchInfo,
 				return err
 			}
 		}
-		return s.directory(name, source, matched, via)
+		s.todo = append(s.todo, directory{name, source, matched, via})
+		return nil
 	}
 	if dropped {
 		return nil
@@ -117,7 +138,8 @@ func (s *scanner) follow(name, source string, matched matchInfo, via []string) e
 	if err := s.add(name, to, fs.ModeDir, via); err != nil {
 		return err
 	}
-	return s.directory(name, to, matched, via)
+	s.todo = append(s.todo, directory{name, to, matched, via})
+	return nil
 }
 
 // maxFollowed bounds what following links can make of a tree: links to
@@ -173,6 +195,8 @@ func (s *scanner) gitFiles() error {
 		}
 		return fmt.Errorf("listing the files that git tracks: %w; --git-files needs git in the job's image", err)
 	}
+	r := newReader(s.tree.root)
+	defer r.close()
 	seen := map[string]matchInfo{"": {}}
 	last := ""
 	for name := range strings.SplitSeq(string(out), "\x00") {
@@ -180,7 +204,7 @@ func (s *scanner) gitFiles() error {
 			continue // a conflict has up to three entries
 		}
 		last = name
-		st, err := s.reader.stat(name)
+		st, err := r.stat(name)
 		switch {
 		case errors.Is(err, fs.ErrNotExist):
 			continue // deleted in the work tree: git lists it until that is committed
