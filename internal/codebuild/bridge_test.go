@@ -61,6 +61,7 @@ func newWorld(t *testing.T, files ...string) *world {
 		Follow:  follow.Options{Pace: quick()},
 
 		DotenvVariables: report.DotenvVariables,
+		Patience:        20 * time.Second,
 	}
 	return w
 }

@@ -48,8 +48,9 @@ type BuildOptions struct {
 	AnnotationsFile string
 	StateDir        string // keeps the build's id for `stop`; empty: nowhere
 
-	// Pause and Insist replace those of start.Starter unless they are 0, for tests.
-	Pause, Insist time.Duration
+	// For tests: Pause and Insist replace those of start.Starter unless they are 0,
+	// and on a busy machine the steps of the ending have Patience more.
+	Pause, Insist, Patience time.Duration
 }
 
 // Build uploads the source, starts the build and follows it to its end.
@@ -67,7 +68,7 @@ func (b *Bridge) Build(ctx context.Context, o BuildOptions) error {
 		// The buffers of the upload are not needed while the build is waited for.
 		debug.FreeOSMemory()
 	}
-	end := newEnding(ctx)
+	end := newEnding(ctx, o.Patience)
 	defer end.cancel()
 	started, state, err := b.start(ctx, end, o)
 	if err != nil {
@@ -124,7 +125,7 @@ func (b *Bridge) unanswered(ctx context.Context, end ending, state State, err er
 	if cause := context.Cause(ctx); cause != nil {
 		err = fmt.Errorf("starting a build of project %s: %w before AWS had answered; %w", state.Project, cause, start.ErrUnanswered)
 	}
-	look, cancel := context.WithTimeout(end.find, callLimit)
+	look, cancel := context.WithTimeout(end.find, findLimit)
 	defer cancel()
 	id, failed := findBuild(look, b.cfg, state)
 	if failed != nil {

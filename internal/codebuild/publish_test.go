@@ -88,7 +88,7 @@ func TestPublishFailures(t *testing.T) {
 			words: []string{"d-000000001: Failed", "Rolled back by deployment d-000000002"}},
 		{name: "rolled back after it has succeeded", plan: localaws.DeployPlan{Event: 10 * time.Millisecond, Alarm: 300 * time.Millisecond}, code: 1,
 			change: func(_ *world, o *codebuild.PublishOptions) { o.Rollback = time.Minute },
-			words:  []string{"d-000000001: Succeeded; watching 1m00s for its being rolled back", "Deployment d-000000001: Succeeded\n", "Rolled back by deployment d-000000002"}},
+			words:  []string{"Deployment d-000000001: Succeeded\n", "Rolled back by deployment d-000000002"}},
 		{name: "not rolled back though it may be", plan: localaws.DeployPlan{Event: 10 * time.Millisecond, AutoRollback: []string{"DEPLOYMENT_STOP_ON_ALARM"}}, code: 0,
 			change: func(_ *world, o *codebuild.PublishOptions) { o.Rollback = 200 * time.Millisecond },
 			words:  []string{"d-000000001: Succeeded; watching 200ms", "Deployment d-000000001: Succeeded"}},

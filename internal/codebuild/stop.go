@@ -95,7 +95,7 @@ func stopLast(ctx context.Context, cfg aws.Config, id string) (build.Build, erro
 // that was accepted. It returns the build as it then was, which may have ended
 // before.
 func (b *Bridge) stopBuild(end ending, id string) (build.Build, bool) {
-	ctx, cancel := context.WithTimeout(end.stop, stopWithin)
+	ctx, cancel := context.WithTimeout(end.stop, stopLimit)
 	defer cancel()
 	out, err := stopLast(ctx, b.cfg, id)
 	if err != nil {
@@ -115,6 +115,13 @@ func (b *Bridge) stopBuild(end ending, id string) (build.Build, bool) {
 const (
 	callLimit  = 3 * time.Second
 	retryAfter = 500 * time.Millisecond
+)
+
+// findLimit and stopLimit bound the two steps where nobody has told us to stop
+// and there is time.
+const (
+	findLimit = 30 * time.Second
+	stopLimit = 30 * time.Second
 )
 
 // client repeats a call once, by which the SDK corrects for a wrong clock of
@@ -180,6 +187,9 @@ func findBuild(ctx context.Context, cfg aws.Config, s State) (id string, err err
 		}
 		return err
 	})
+	if err != nil && ctx.Err() != nil && apierror.Status(err) == 0 {
+		return "", fmt.Errorf("looking for a build of project %s that may have been started: AWS has not answered in time", s.Project)
+	}
 	if err != nil {
 		hint := ""
 		if apierror.Of(err) == apierror.Denied {
