@@ -92,13 +92,22 @@ func hostsReport(t *testing.T, v made) {
 			t.Errorf("%s: no host reports with %s", r, where)
 		}
 		// It reads these by name, which CloudFormation does not see.
-		for _, kind := range []string{"AWS::SSM::Parameter", "AWS::Logs::LogGroup"} {
-			for _, first := range v.d.Of(kind) {
-				named := strings.Contains(asJSON(v.d.Of("AWS::EC2::LaunchTemplate")), first.Properties[map[string]string{"AWS::SSM::Parameter": "Name", "AWS::Logs::LogGroup": "LogGroupName"}[kind]].(string)+`"`)
-				if first.Stack == r.Stack && named && !slices.Contains(template.Many(r.DependsOn), any(first.ID)) {
-					t.Errorf("%s may boot before %s is there", r, first)
-				}
+		needed := 0
+		for _, first := range append(v.d.Of("AWS::SSM::Parameter"), v.d.Of("AWS::Logs::LogGroup")...) {
+			name := first.Properties["Name"]
+			if name == nil {
+				name = first.Properties["LogGroupName"]
 			}
+			if first.Stack != r.Stack || !strings.Contains(asJSON(v.d.Of("AWS::EC2::LaunchTemplate")), name.(string)) {
+				continue
+			}
+			needed++
+			if !slices.Contains(template.Many(r.DependsOn), any(first.ID)) {
+				t.Errorf("%s may boot before %s is there", r, first)
+			}
+		}
+		if needed == 0 {
+			t.Errorf("%s reads nothing by name", r)
 		}
 	}
 	if v.s.Network.Egress == "none" && !strings.Contains(asJSON(v.d.Of("AWS::EC2::VPCEndpoint")), ".cloudformation\"") {
