@@ -25,6 +25,9 @@ func TestLarge(t *testing.T) {
 	if raceEnabled {
 		t.Skip("the race detector makes it take minutes; run make test-large")
 	}
+	if _, err := exec.LookPath("unzip"); err != nil {
+		t.Skip("unzip is not installed")
+	}
 	program := filepath.Join(t.TempDir(), "codebuild-bridge")
 	build := exec.Command("go", "build", "-trimpath", "-ldflags", "-s -w", "-o", program, ".")
 	build.Env = append(os.Environ(), "CGO_ENABLED=0")
