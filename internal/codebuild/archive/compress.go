@@ -21,13 +21,15 @@ const (
 	// batchSize is about how much of small files one core takes at once: enough
 	// that handing them over costs nothing beside compressing them.
 	batchSize = 256 << 10
-	// inFlight bounds the pieces between the reader and the writer, and with
-	// them the memory: at most twice partSize each.
-	inFlight = 4
 	// entryCost is what opening and closing a file takes, in bytes that could
 	// be compressed meanwhile.
 	entryCost = 2 << 10
 )
+
+// inFlight bounds the pieces between the reader and the writer, and with them
+// the memory, at most twice partSize each: one for each core, and two that wait
+// to be compressed or written.
+func inFlight() int { return runtime.GOMAXPROCS(0) + 2 }
 
 // piece is what one core compresses at once: some entries that follow each
 // other, or a part of a large file.
@@ -80,7 +82,7 @@ func (t *Tree) compress(ctx context.Context, level int) iter.Seq[*piece] {
 		defer cancel()
 		c := &cutter{
 			ctx: ctx, tree: t, buffers: new(pool),
-			work: make(chan *piece, inFlight), order: make(chan *piece, inFlight),
+			work: make(chan *piece, inFlight()), order: make(chan *piece, inFlight()),
 		}
 		group.Go(c.all)
 		for range runtime.GOMAXPROCS(0) {
@@ -167,7 +169,7 @@ func (c *cutter) parts(r *reader, entry []Entry) error {
 		if last && (crc != e.crc || hasMore(f)) {
 			return e.changed()
 		}
-		if !c.send(&piece{entries: entry, part: &part{file: file, raw: raw, first: at == 0, last: last}}) {
+		if !c.send(&piece{entries: entry, size: size, part: &part{file: file, raw: raw, first: at == 0, last: last}}) {
 			return nil
 		}
 	}

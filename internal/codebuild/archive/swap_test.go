@@ -101,7 +101,7 @@ func TestCutShortWhileItIsZipped(t *testing.T) {
 	if err := os.WriteFile(file, nil, 0o644); err != nil {
 		t.Fatal(err)
 	}
-	if err := os.Truncate(file, 8*inFlight*partSize); err != nil {
+	if err := os.Truncate(file, int64(8*inFlight()*partSize)); err != nil {
 		t.Fatal(err)
 	}
 	tr := scan(t, Options{Dir: dir})

@@ -195,6 +195,26 @@ func TestChangedFilesAreRefused(t *testing.T) {
 	}
 }
 
+func TestProgressIsOfTheBytesRead(t *testing.T) {
+	t.Parallel()
+	tr := scan(t, Options{Dir: mixed(t)})
+	if _, err := tr.Digest(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	for format, write := range map[string]func(context.Context, io.Writer, int, Progress) error{"zip": tr.WriteZip, "tar.gz": tr.WriteTarGz} {
+		last, times := int64(0), 0
+		err := write(t.Context(), io.Discard, 1, func(read int64) {
+			if read < last {
+				t.Errorf("%s: %d bytes after %d", format, read, last)
+			}
+			last, times = read, times+1
+		})
+		if err != nil || last != tr.Bytes || times < 5 {
+			t.Errorf("%s: got %d bytes in %d steps, %v; want all %d", format, last, times, err, tr.Bytes)
+		}
+	}
+}
+
 func TestZipEnds(t *testing.T) {
 	t.Parallel()
 	tr := scan(t, Options{Dir: mixed(t)})
