@@ -10,11 +10,13 @@ import (
 	"context"
 	"crypto/ed25519"
 	"crypto/rand"
+	"errors"
 	"fmt"
 	"io"
 	"log"
 	"net"
 	"os"
+	"strings"
 	"sync"
 	"time"
 
@@ -105,6 +107,9 @@ func Serve(ctx context.Context, config Config) error {
 		a.log.Printf("no host key seed was given, so the host key is a new one")
 	}
 	a.tellLimits()
+	if err := nameHosts(config.Settings); err != nil {
+		a.log.Printf("%v; the job reaches its services by 127.0.0.1 only", err)
+	}
 	go a.accept(listener, a.serverConfig(hostKey, config.Version))
 	a.waitForEnd(ctx)
 	listener.Close()
@@ -125,6 +130,22 @@ func hostKey(seed string) (ssh.Signer, error) {
 		return nil, fmt.Errorf("making the host key: %w", err)
 	}
 	return ssh.NewSignerFromSigner(key)
+}
+
+// nameHosts writes the names of services, which stand on the task's own address.
+func nameHosts(s Settings) error {
+	if len(s.Hosts) == 0 {
+		return nil
+	}
+	file, err := os.OpenFile(s.HostsFile, os.O_WRONLY|os.O_APPEND|os.O_CREATE, 0o644)
+	if err != nil {
+		return fmt.Errorf("naming the services of the job (only root may, mostly): %w", err)
+	}
+	_, err = fmt.Fprintf(file, "127.0.0.1\t%s\n", strings.Join(s.Hosts, " "))
+	if err := errors.Join(err, file.Close()); err != nil {
+		return fmt.Errorf("naming the services of the job: %w", err)
+	}
+	return nil
 }
 
 // workDir makes a directory that only this user reads. An image may have no

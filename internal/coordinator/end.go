@@ -3,6 +3,7 @@ package coordinator
 import (
 	"context"
 	"errors"
+	"os"
 	"sync"
 	"time"
 
@@ -62,12 +63,19 @@ func (a *agent) idle() (<-chan struct{}, func()) {
 	go func() {
 		for {
 			wait := a.settings.IdleLimit
-			if now, last := a.needed(); !now {
+			now, last := a.needed()
+			if shared := a.shareContact(now); shared.After(last) {
+				last = shared
+			}
+			if !now {
 				wait -= time.Since(last)
 			}
 			if wait <= 0 {
 				close(over)
 				return
+			}
+			if a.settings.ContactFile != "" {
+				wait = min(wait, a.settings.IdleLimit/4)
 			}
 			timer := time.NewTimer(wait)
 			select {
@@ -79,6 +87,27 @@ func (a *agent) idle() (<-chan struct{}, func()) {
 		}
 	}()
 	return over, func() { close(stop) }
+}
+
+// shareContact tells the other agents of the task whether this one is needed
+// now, and gives when one of them was last.
+func (a *agent) shareContact(now bool) time.Time {
+	name := a.settings.ContactFile
+	if name == "" {
+		return time.Time{}
+	}
+	if now {
+		// Written, not only touched: an agent that does not own it may do that.
+		if err := os.WriteFile(name, []byte{'\n'}, 0o666); err != nil {
+			a.log.Printf("telling the other agents of the task: %v", err)
+		}
+		os.Chmod(name, 0o666) // for agents of other users; only the owner's works
+	}
+	info, err := os.Stat(name)
+	if err != nil {
+		return time.Time{}
+	}
+	return info.ModTime()
 }
 
 // end tells everybody why the task goes, ends the scripts in time, and waits

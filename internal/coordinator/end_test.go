@@ -90,6 +90,23 @@ func TestIdleLimit(t *testing.T) {
 	}
 }
 
+// Two agents of one task: while one works the other stays, and once neither is
+// needed both leave.
+func TestIdleLimitOfATaskWithTwoAgents(t *testing.T) {
+	t.Parallel()
+	shared := wire.EnvContactFile + "=" + t.TempDir() + "/contact"
+	works := agenttest.Start(t, wire.EnvIdleLimit+"=3s", shared)
+	waits := agenttest.Start(t, wire.EnvIdleLimit+"=3s", shared)
+	run(t, works, "sleep 6")
+	select {
+	case <-waits.Exited:
+		t.Error("an agent left although another of its task was at work")
+	default:
+	}
+	waitExit(t, works)
+	waitExit(t, waits)
+}
+
 func TestAttachDoesNotKeepTheTaskAlive(t *testing.T) {
 	t.Parallel()
 	agent := agenttest.Start(t, wire.EnvIdleLimit+"=3s")

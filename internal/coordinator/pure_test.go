@@ -5,6 +5,7 @@ import (
 	"errors"
 	"io"
 	"math/rand/v2"
+	"os"
 	"slices"
 	"strings"
 	"sync"
@@ -288,5 +289,27 @@ func TestSpoolBackPressure(t *testing.T) {
 	writer.Wait()
 	if total != 100*wire.MaxFrame+wire.HeaderSize || s.file != nil {
 		t.Errorf("%d bytes came; a file was used: %t", total, s.file != nil)
+	}
+}
+
+// Names of services are added to what the image has; where that may not be, the
+// agent goes on and its log says so.
+func TestNameHosts(t *testing.T) {
+	t.Parallel()
+	file := t.TempDir() + "/hosts"
+	if err := os.WriteFile(file, []byte("127.0.0.1\tlocalhost\n"), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	if err := nameHosts(Settings{HostsFile: file}); err != nil {
+		t.Error(err)
+	}
+	if err := nameHosts(Settings{Hosts: []string{"redis", "cache"}, HostsFile: file}); err != nil {
+		t.Error(err)
+	}
+	if got, _ := os.ReadFile(file); string(got) != "127.0.0.1\tlocalhost\n127.0.0.1\tredis cache\n" {
+		t.Errorf("got %q", got)
+	}
+	if err := nameHosts(Settings{Hosts: []string{"redis"}, HostsFile: t.TempDir()}); err == nil {
+		t.Error("a directory was written to")
 	}
 }

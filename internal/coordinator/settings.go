@@ -1,6 +1,7 @@
 package coordinator
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"strconv"
@@ -30,6 +31,11 @@ type Settings struct {
 	SpoolLimit int64
 	// StopTimeout is the time between SIGTERM and SIGKILL from outside.
 	StopTimeout time.Duration
+	// ContactFile is shared with the other agents of the task; "" is alone.
+	ContactFile string
+	// Hosts are names for the task itself, and HostsFile is where to write them.
+	Hosts     []string
+	HostsFile string
 }
 
 const (
@@ -47,6 +53,7 @@ func secrets() []string {
 	return []string{
 		wire.EnvPublicKey, wire.EnvHostKeySeed, wire.EnvIdleLimit, wire.EnvDeadline,
 		wire.EnvSpoolLimit, wire.EnvResumeLimit, wire.EnvStopTimeout,
+		wire.EnvContactFile, wire.EnvHosts, wire.EnvHostsFile,
 	}
 }
 
@@ -82,6 +89,9 @@ func ReadSettings(getenv func(string) string) (Settings, error) {
 
 	s := Settings{
 		HostKeySeed: getenv(wire.EnvHostKeySeed),
+		ContactFile: getenv(wire.EnvContactFile),
+		Hosts:       strings.Fields(getenv(wire.EnvHosts)),
+		HostsFile:   cmp.Or(getenv(wire.EnvHostsFile), "/etc/hosts"),
 		IdleLimit:   duration(wire.EnvIdleLimit, defaultIdleLimit),
 		ResumeLimit: duration(wire.EnvResumeLimit, defaultResumeLimit),
 		SpoolLimit:  number(wire.EnvSpoolLimit, defaultSpoolLimit),

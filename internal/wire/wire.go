@@ -40,6 +40,32 @@ const (
 	// EnvStopTimeout is the container's stopTimeout, as a Go duration: how long
 	// ECS waits between SIGTERM and SIGKILL. The agent cannot ask for it.
 	EnvStopTimeout = "COORDINATOR_STOP_TIMEOUT"
+
+	// EnvContactFile is a file on a volume that all agents of a task share. An
+	// agent that is needed touches it, so that none of them leaves for idleness
+	// while another works.
+	EnvContactFile = "COORDINATOR_CONTACT_FILE"
+
+	// EnvHosts are names, separated by spaces, for 127.0.0.1: the containers of
+	// a task share its address, and services are reached by their names.
+	EnvHosts = "COORDINATOR_HOSTS"
+
+	// EnvHostsFile is where the agent writes them, /etc/hosts without.
+	EnvHostsFile = "COORDINATOR_HOSTS_FILE"
+)
+
+// What a task definition that is made for a job's own image has besides the
+// job's container.
+const (
+	// HelperName is the container that clones, caches and carries artifacts: the
+	// operator's own job container, under another name.
+	HelperName = "ci-helper"
+	// InstallName is the container that puts the agent on the shared volume.
+	InstallName = "ci-install"
+	// ServicePrefix and a number name the containers of services.
+	ServicePrefix = "ci-service-"
+	// AgentDir is where that volume is mounted.
+	AgentDir = "/.fargate-driver"
 )
 
 // EnvExecution is what the agent adds to the environment of a script: a random
