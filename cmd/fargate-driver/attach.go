@@ -75,7 +75,7 @@ func (p *program) shell(ctx context.Context, r record.Record) error {
 		}
 		defer term.Restore(int(keyboard.Fd()), before)
 	}
-	code, err := sshexec.Attach(ctx, sshexec.Target{Address: r.Address, User: r.Username, PrivateKey: []byte(r.PrivateKey), HostKey: r.HostKey}, terminal,
+	code, err := sshexec.Attach(ctx, sshexec.Target{Address: firstOf(r.JobAddress, r.Address), User: r.Username, PrivateKey: []byte(r.PrivateKey), HostKey: r.HostKey}, terminal,
 		sshexec.Options{ConnectTimeout: r.Run.ConnectTimeout, KeepAlive: r.Run.KeepAlive})
 	if err == nil && code != 0 {
 		return &shellEnd{code}

@@ -182,6 +182,7 @@ func (w *world) job(variables ...string) *aJob {
 		"job_info":    map[string]any{"name": "unit", "stage": "test", "project_id": 7, "pipeline_id": 99, "project_full_path": "team/app"},
 		"git_info":    map[string]any{"repo_url": "https://gitlab-ci-token:glcbt-job-token@gitlab.example.com/team/app.git"},
 		"runner_info": map[string]any{"timeout": 3600},
+		"variables":   []map[string]any{{"key": "MASKED", "value": "masked-value", "masked": true}},
 	})
 	if err != nil {
 		w.t.Fatal(err)

@@ -21,6 +21,7 @@ type Config struct {
 
 	Launch Launch `doc:"How a task is launched, beyond what the official driver knows."`
 	Jobs   Jobs   `doc:"What a job finds, and what its variables may ask for. Nothing that decides about privilege is open to a job unless it is listed here."`
+	Images Images `doc:"Jobs in the image that their image: names. The task definition stays in the task as a helper, which clones, caches and carries artifacts, so that the job's image needs nothing but a shell."`
 	Run    Run    `doc:"How a job's scripts are run and cancelled."`
 	Agent  Agent  `doc:"What the coordinator agent does on its own. OpenSSH images do none of this."`
 	Reap   Reap   `doc:"What counts as an orphan for cleanup and fargate-driver reap."`
@@ -80,6 +81,15 @@ type Jobs struct {
 	MaxCPU              int `doc:"Most CPU units that FARGATE_CPU may ask for. Empty: a job may not choose." example:"4096"`
 	MaxMemory           int `doc:"Most MiB that FARGATE_MEMORY may ask for. Empty: a job may not choose." example:"16384"`
 	MaxEphemeralStorage int `doc:"Most GiB that FARGATE_EPHEMERAL_STORAGE may ask for. Empty: a job may not choose." example:"100"`
+}
+
+// Images is which images jobs may name, and how the agent gets into them.
+type Images struct {
+	Allowed   Strings `doc:"Images that image: may name, with * for any characters. Empty: image: is not used, and the job log says so. Needs [Jobs] BuildsDir and CacheDir, ecs:RegisterTaskDefinition, and Port open from the manager." example:"[\"public.ecr.aws/docker/library/*\", \"123456789012.dkr.ecr.ap-northeast-1.amazonaws.com/*\"]"`
+	Services  Strings `doc:"Images that services: may name, in the same way. They run beside the job's container, on its address, and end with it. Empty: services: are not started, and the job log says so." example:"[\"public.ecr.aws/docker/library/*\"]"`
+	Family    string  `default:"fargate-driver-image" doc:"How the families of task definitions begin that are made for images. The rest is a hash of all that is in them, so each is made once." example:"ci-image"`
+	AgentPath string  `default:"/usr/local/bin/coordinator" doc:"Where the agent's program is in the image of [Fargate] TaskDefinition, from which the job's container gets it." example:"/usr/local/bin/coordinator"`
+	Port      int     `default:"2222" doc:"Port of the agent in the job's container; the helper beside it has [SSH] Port." example:"2222"`
 }
 
 // Run is how scripts are run and cancelled.

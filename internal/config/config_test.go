@@ -92,6 +92,10 @@ func TestMistakesNameTheirPlaceAndTheCure(t *testing.T) {
 		"tag without a key":         {official + "[Launch]\nTags = { \"\" = \"y\" }\n", []string{"line 21", "1 to 128 characters"}},
 		"tag that is no text":       {official + "[Launch]\nTags = { Team = 1 }\n", []string{"line 21", "Team wants text"}},
 		"section that is a value":   {"Fargate = 3\n", []string{"line 1", "this is a section"}},
+		"images without builds":     {official + "[Images]\nAllowed = \"*\"\n", []string{"line 21", "needs [Jobs] BuildsDir and CacheDir"}},
+		"images on the same port":   {official + "[Images]\nServices = \"*\"\nPort = 22\n", []string{"line 22", "the helper's ([SSH] Port) already"}},
+		"no family":                 {official + "[Images]\nFamily = \"a:b\"\n", []string{"line 21", "1 to 200 of the characters"}},
+		"agent without a place":     {official + "[Images]\nAgentPath = \"coordinator\"\n", []string{"line 21", "must be an absolute path in the image"}},
 		"several mistakes at once":  {replace(`"acme"`, "7") + "[Launch]\nCPU = 256\nMemory = 4096\nDeadlin = \"1m\"\n", []string{"3 mistakes", "line 5", "line 22", "line 23", "did you mean Deadline?"}},
 		"directory that is a table": {replace(`Directory = "/opt/gitlab-runner/metadata"`, `Directory = { a = 1 }`), []string{"line 15", "not a table"}},
 	} {

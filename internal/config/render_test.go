@@ -21,6 +21,7 @@ func TestRenderRoundTrip(t *testing.T) {
 	want.Launch.CPU, want.Launch.Memory, want.Launch.EphemeralStorage = 1024, 4096, 50
 	want.Launch.TaskRole = "arn:aws:iam::123456789012:role/x"
 	want.Launch.Tags = map[string]string{"b": "quote \" backslash \\", "a": "tab\tand\nline\x01", "日本": "語"}
+	want.Images.AgentPath = "/opt/coordinator"
 	want.Jobs.MaxEphemeralStorage = 100
 	want.Jobs.TaskRoles = Strings{"arn:aws:iam::123456789012:role/ci-*", "arn:aws:iam::123456789012:role/b"}
 	want.Agent.SpoolLimit = 1 << 20

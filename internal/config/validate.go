@@ -16,7 +16,10 @@ var (
 	subnetID = regexp.MustCompile(`^subnet-[0-9a-z]+$`)
 	groupID  = regexp.MustCompile(`^sg-[0-9a-z]+$`)
 	roleARN  = regexp.MustCompile(`^arn:aws[a-z-]*:iam::\d{12}:role/.+$`)
-	manager  = regexp.MustCompile(`^[A-Za-z0-9/_-]{1,64}$`)
+	// A family has 255 characters, and a hyphen and a hash of 16 follow.
+	familyStart = regexp.MustCompile(`^[A-Za-z0-9_-]{1,200}$`)
+
+	manager = regexp.MustCompile(`^[A-Za-z0-9/_-]{1,64}$`)
 )
 
 var logFormats = []string{"text", "text-simple", "json"}
@@ -63,6 +66,7 @@ func validate(c Config, lines map[string]int) []Problem {
 
 	v.launch(c.Launch)
 	v.jobs(c)
+	v.images(c)
 	if m := c.Reap.Manager; m != "" && !manager.MatchString(m) {
 		v.problem("[Reap] Manager", "%q must be 1 to 64 of the characters A-Z a-z 0-9 - / _", m)
 	}
@@ -157,6 +161,26 @@ func (v *validator) jobs(c Config) {
 		if dir.path != "" && !filepath.IsAbs(dir.path) {
 			v.problem(dir.key, "%q must be an absolute path in the task", dir.path)
 		}
+	}
+}
+
+func (v *validator) images(c Config) {
+	i := c.Images
+	if i.Port < 1 || i.Port > 65535 {
+		v.problem("[Images] Port", "%d is not a port; use 1 to 65535", i.Port)
+	}
+	used := len(i.Allowed)+len(i.Services) > 0
+	if used && i.Port == c.SSH.Port {
+		v.problem("[Images] Port", "%d is the helper's ([SSH] Port) already: containers of a task share one address", i.Port)
+	}
+	if !familyStart.MatchString(i.Family) {
+		v.problem("[Images] Family", "%q must be 1 to 200 of the characters A-Z a-z 0-9 - _", i.Family)
+	}
+	if !filepath.IsAbs(i.AgentPath) {
+		v.problem("[Images] AgentPath", "%q must be an absolute path in the image", i.AgentPath)
+	}
+	if used && (c.Jobs.BuildsDir == "" || c.Jobs.CacheDir == "") {
+		v.problem(oneSet("[Images] Allowed", "[Images] Services", len(i.Allowed) > 0), "needs [Jobs] BuildsDir and CacheDir, for example /builds and /cache: the job's container and its helper share them")
 	}
 }
 

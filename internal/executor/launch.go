@@ -18,6 +18,9 @@ import (
 // launch starts tasks, one place after the other, until one of them is ready
 // or the launch deadline is over.
 func (p *preparation) launch(ctx context.Context) (task.Task, error) {
+	if err := p.makeDefinition(ctx); err != nil {
+		return task.Task{}, err
+	}
 	ladder := fargate.NewLadder(p.plan.Spec, p.rec.Key)
 	repeat := false // it is not known what the last RunTask did: ask again for the same task
 	for n := 1; ; n++ {
@@ -60,6 +63,39 @@ func (p *preparation) launch(ctx context.Context) (task.Task, error) {
 		}
 	}
 }
+
+// makeDefinition sees to the task definition of a job with its own image.
+func (p *preparation) makeDefinition(ctx context.Context) error {
+	spec := &p.plan.Spec
+	if spec.Image == nil {
+		return nil
+	}
+	for {
+		name, err := p.ECS.ForImage(ctx, *spec)
+		if err == nil {
+			p.JobLog.Info("The job runs in %s, by task definition %s", spec.Image, name)
+			spec.TaskDefinition = name
+			return nil
+		}
+		if ctx.Err() != nil {
+			return p.outOfTime(err)
+		}
+		class := fargate.ClassOf(err)
+		switch class {
+		case fargate.Throttled, fargate.Temporary, fargate.Unanswered:
+		default:
+			return err
+		}
+		p.tellFailure(class, err, fargate.Place{}, fargate.Place{}, definitionWait)
+		if err := sleep(ctx, jitter(definitionWait)); err != nil {
+			return p.outOfTime(err)
+		}
+	}
+}
+
+// definitionWait is a little more than AWS's one RegisterTaskDefinition a second
+// for all jobs of an account.
+const definitionWait = 3 * time.Second
 
 // intend writes down what is about to be launched.
 func (p *preparation) intend(token string, place fargate.Place) error {

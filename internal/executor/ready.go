@@ -76,13 +76,13 @@ func (p *preparation) awaitReady(ctx context.Context, t task.Task) (task.Task, e
 			if dialled != nil {
 				continue
 			}
-			address, err := p.address(ctx, t)
+			host, err := p.host(ctx, t)
 			if err != nil {
 				return t, err
 			}
-			if address != "" {
+			if host != "" {
 				close(reachable)
-				dialled = p.dial(ctx, address, &attempt)
+				dialled = p.dial(ctx, host, &attempt)
 			}
 		case err := <-dialled:
 			return t, err
@@ -102,15 +102,19 @@ func (p *preparation) notReady(t task.Task, err error, attempt *string) error {
 	if attempt != nil {
 		heard = *attempt
 	}
-	hint := fmt.Sprintf("see that the security group of the task lets the manager reach port %d", p.Config.SSH.Port)
+	port := fmt.Sprintf("port %d", p.Config.SSH.Port)
+	if image := p.plan.Spec.Image; image != nil {
+		port = fmt.Sprintf("ports %d and %d", p.Config.SSH.Port, image.Port)
+	}
+	hint := "see that the security group of the task lets the manager reach " + port
 	if strings.Contains(heard, sshexec.ErrRefused.Error()) {
-		hint = fmt.Sprintf("the way there is open: see that the image starts an SSH server on port %d ([SSH] Port), and the container's log", p.Config.SSH.Port)
+		hint = fmt.Sprintf("the way there is open: see that the image starts an SSH server on %s ([SSH] Port), and the container's log", port)
 	}
 	return fmt.Errorf("task %s runs, but its SSH server does not answer (%s); %s", t.ID(), heard, hint)
 }
 
-// address is where to connect, or "" while it is not known.
-func (p *preparation) address(ctx context.Context, t task.Task) (string, error) {
+// host is where to connect, or "" while it is not known.
+func (p *preparation) host(ctx context.Context, t task.Task) (string, error) {
 	host := t.PrivateIP
 	if p.Config.Fargate.UsePublicIP && t.NetworkInterface != "" && t.PrivateIP != "" {
 		public, err := p.ECS.PublicIP(ctx, t.NetworkInterface)
@@ -122,10 +126,7 @@ func (p *preparation) address(ctx context.Context, t task.Task) (string, error) 
 		}
 		host = public
 	}
-	if host == "" {
-		return "", nil
-	}
-	return net.JoinHostPort(host, strconv.Itoa(p.Config.SSH.Port)), nil
+	return host, nil
 }
 
 // watch asks ECS about a task until it has ended or ctx is done.
@@ -222,33 +223,64 @@ func (p *preparation) tellState(t task.Task, before task.State) {
 	}
 }
 
-// dial tries to log in until it works, or until trying again is no use. When
-// ctx is done it answers nothing: the watch says why.
-func (p *preparation) dial(ctx context.Context, address string, attempt *atomic.Pointer[string]) <-chan error {
+// dial logs in to the task, and where the job's container has a helper beside
+// it, to both. When ctx is done it answers nothing: the watch says why.
+func (p *preparation) dial(ctx context.Context, host string, attempt *atomic.Pointer[string]) <-chan error {
 	done := make(chan error, 1)
 	go func() {
-		most := p.Config.Run.ConnectTimeout.Duration
-		for limit := min(dialLimit, most); ; limit = min(limit*5/4, most) {
-			client, err := p.login(ctx, address, limit)
-			if err != nil && over(ctx) {
-				return // it was cut off, and says nothing of the task
-			}
-			if err == nil {
-				done <- p.remember(client, address)
+		addresses := p.addresses(host)
+		for n, address := range addresses {
+			client, err := p.connect(ctx, address, attempt)
+			switch {
+			case errors.Is(err, errOver):
 				return
-			}
-			if !sshexec.Transient(err) {
+			case err != nil:
 				done <- err
 				return
-			}
-			said := err.Error()
-			attempt.Store(&said)
-			if sleep(ctx, p.Pace.DialEvery) != nil {
-				return
+			case n < len(addresses)-1:
+				client.Close()
+			default:
+				done <- p.remember(client, addresses)
 			}
 		}
 	}()
 	return done
+}
+
+// addresses are the task's SSH servers: the one of the operator's container,
+// and then the job's where that has an image of its own.
+func (p *preparation) addresses(host string) []string {
+	all := []string{net.JoinHostPort(host, strconv.Itoa(p.Config.SSH.Port))}
+	if image := p.plan.Spec.Image; image != nil {
+		all = append(all, net.JoinHostPort(host, strconv.Itoa(image.Port)))
+	}
+	return all
+}
+
+// errOver says that time was up for an attempt to connect, which tells nothing
+// of the task.
+var errOver = errors.New("no time is left to connect")
+
+// connect tries to log in until it works, or until trying again is no use.
+func (p *preparation) connect(ctx context.Context, address string, attempt *atomic.Pointer[string]) (*sshexec.Client, error) {
+	most := p.Config.Run.ConnectTimeout.Duration
+	for limit := min(dialLimit, most); ; limit = min(limit*5/4, most) {
+		client, err := p.login(ctx, address, limit)
+		if err == nil {
+			return client, nil
+		}
+		if over(ctx) {
+			return nil, errOver
+		}
+		if !sshexec.Transient(err) {
+			return nil, err
+		}
+		said := err.Error()
+		attempt.Store(&said)
+		if sleep(ctx, p.Pace.DialEvery) != nil {
+			return nil, errOver
+		}
+	}
 }
 
 // over says that a context has ended, also when its timer is a moment late.
@@ -263,7 +295,7 @@ func (p *preparation) login(ctx context.Context, address string, limit time.Dura
 	options := sshexec.Options{ConnectTimeout: limit, KeepAlive: p.rec.Run.KeepAlive}
 	client, err := sshexec.Dial(ctx, target, options)
 	var other *sshexec.HostKeyError
-	if errors.As(err, &other) && !p.Config.Agent.Required {
+	if errors.As(err, &other) && !p.Config.Agent.Required && p.plan.Spec.Image == nil {
 		client, err = p.loginOpenSSH(ctx, target, options, err)
 	}
 	if err != nil {
@@ -272,13 +304,16 @@ func (p *preparation) login(ctx context.Context, address string, limit time.Dura
 	return client, nil
 }
 
-// remember writes who answered into the record, for the run stages.
-func (p *preparation) remember(client *sshexec.Client, address string) error {
+// remember writes into the record who answered, for the run stages.
+func (p *preparation) remember(client *sshexec.Client, addresses []string) error {
 	defer client.Close()
 	agent, _ := client.Agent()
 	hostKey := client.HostKey()
 	return p.Records.Update(p.rec, func(r *record.Record) {
-		r.Address, r.HostKey, r.Agent, r.Ready = address, hostKey, agent, true
+		r.Address, r.HostKey, r.Agent, r.Ready = addresses[0], hostKey, agent, true
+		if len(addresses) > 1 {
+			r.JobAddress = addresses[1]
+		}
 	})
 }
 

@@ -1,10 +1,12 @@
 package fargate
 
 import (
+	"cmp"
 	"fmt"
 	"strings"
 
 	"github.com/fargate-driver/fargate-driver/internal/task"
+	"github.com/fargate-driver/fargate-driver/internal/wire"
 )
 
 // Cause is why a task ended, for the job log.
@@ -48,6 +50,10 @@ func Explain(t task.Task, container string) Cause {
 	}
 	if r.meaning != "" {
 		return Cause{r.class, fmt.Sprintf("%s was stopped: %s (%s)", id, r.meaning, strings.TrimSpace(reason+" "+containerReason(t, container))), r.hint}
+	}
+	if code, exited := exitCode(t, wire.InstallName); exited && code != 0 || containerReason(t, wire.InstallName) != "" {
+		return Cause{Permanent, fmt.Sprintf("%s ended because the agent could not be put beside the job's image%s", id, inBrackets(cmp.Or(containerReason(t, wire.InstallName), reason))),
+			"see that [Images] AgentPath of fargate.toml is where the image of [Fargate] TaskDefinition has the agent; the log of container " + wire.InstallName + " says more"}
 	}
 	if code, exited := exitCode(t, container); exited {
 		return Cause{Permanent, fmt.Sprintf("%s ended because its container %s exited with code %d%s", id, container, code, inBrackets(containerReason(t, container))),

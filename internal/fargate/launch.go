@@ -14,6 +14,7 @@ import (
 	"github.com/aws/smithy-go"
 
 	"github.com/fargate-driver/fargate-driver/internal/task"
+	"github.com/fargate-driver/fargate-driver/internal/wire"
 )
 
 // Place is where one RunTask puts a task.
@@ -102,11 +103,20 @@ func runTaskInput(spec task.Spec, place Place, token string) *ecs.RunTaskInput {
 
 func overrides(spec task.Spec) *types.TaskOverride {
 	o := &types.TaskOverride{}
-	container := types.ContainerOverride{Name: &spec.Container}
-	for _, v := range spec.Environment {
-		container.Environment = append(container.Environment, types.KeyValuePair{Name: aws.String(v.Name), Value: aws.String(v.Value)})
+	override := func(container string, environment []task.Variable) {
+		c := types.ContainerOverride{Name: &container}
+		for _, v := range environment {
+			c.Environment = append(c.Environment, types.KeyValuePair{Name: aws.String(v.Name), Value: aws.String(v.Value)})
+		}
+		o.ContainerOverrides = append(o.ContainerOverrides, c)
 	}
-	o.ContainerOverrides = []types.ContainerOverride{container}
+	override(spec.Container, spec.Environment)
+	if spec.Image != nil {
+		override(wire.HelperName, spec.Environment)
+		for _, s := range spec.Image.Services {
+			override(s.Container, s.Environment)
+		}
+	}
 	if spec.Size.CPU != 0 {
 		o.Cpu = aws.String(strconv.Itoa(spec.Size.CPU))
 		o.Memory = aws.String(strconv.Itoa(spec.Size.Memory))

@@ -18,6 +18,7 @@ import (
 
 	"github.com/fargate-driver/fargate-driver/internal/awsquery"
 	"github.com/fargate-driver/fargate-driver/internal/task"
+	"github.com/fargate-driver/fargate-driver/internal/wire"
 )
 
 // Client calls ECS in one Region. It is safe for concurrent use.
@@ -175,6 +176,9 @@ func fromSDK(t types.Task) task.Task {
 	}
 	if t.Overrides != nil {
 		for _, o := range t.Overrides.ContainerOverrides {
+			if strings.HasPrefix(aws.ToString(o.Name), wire.ServicePrefix) {
+				continue // the job's author wrote it
+			}
 			for _, e := range o.Environment {
 				out.Environment = append(out.Environment, task.Variable{Name: aws.ToString(e.Name), Value: aws.ToString(e.Value)})
 			}

@@ -30,14 +30,28 @@ type Job struct {
 	Runner      string // the runner's short token
 	Timeout     time.Duration
 
-	// Image and Services say what .gitlab-ci.yml asks for.
-	Image    string
-	Services int
+	// Image and Services say what .gitlab-ci.yml asks for. ServicesErr is why
+	// Services could not be read: only who starts them has to fail for it.
+	Image       string
+	Services    []Service
+	ServicesErr error
 
 	Request Request
 
 	// Trusted says that identity and timeout come from the JOB_RESPONSE_FILE.
 	Trusted bool
+}
+
+// Service is a container that the job wants beside its own. Nothing in it is to
+// be trusted.
+type Service struct {
+	Name       string   // of its image
+	Aliases    []string // host names by which the job reaches it, besides those made of Name
+	Entrypoint []string
+	Command    []string
+	Variables  map[string]string
+	// Masked names a variable with the value of a masked variable of the job; "" without.
+	Masked string
 }
 
 // Request is what the job's author asks for by variables. Whether it is
@@ -84,7 +98,13 @@ type response struct {
 	Image struct {
 		Name string `json:"name"`
 	} `json:"image"`
-	Services []struct{} `json:"services"`
+	Services []struct {
+		Alias string `json:"alias"`
+	} `json:"services"`
+	Variables []struct {
+		Value  string `json:"value"`
+		Masked bool   `json:"masked"`
+	} `json:"variables"`
 }
 
 // Read puts a job together. file is the content of JOB_RESPONSE_FILE, or nil
@@ -105,6 +125,7 @@ func Read(getenv func(string) string, file io.Reader) (Job, error) {
 			CapacityProvider: variable(CapacityProviderVariable),
 		},
 	}
+	j.Services, j.ServicesErr = services(variable)
 	if file == nil {
 		return fromVariables(j, variable)
 	}
@@ -123,7 +144,16 @@ func Read(getenv func(string) string, file io.Reader) (Job, error) {
 	if j.Image == "" {
 		j.Image = r.Image.Name
 	}
-	j.Services = len(r.Services)
+	for i := range min(len(j.Services), len(r.Services)) {
+		j.Services[i].Aliases = words(r.Services[i].Alias)
+	}
+	for _, v := range r.Variables {
+		for i := range j.Services {
+			if v.Masked && v.Value != "" {
+				j.Services[i].mask(v.Value)
+			}
+		}
+	}
 	// Older job responses lack these; they decide about nothing but names.
 	if j.PipelineID == 0 {
 		j.PipelineID, _ = strconv.ParseInt(variable("CI_PIPELINE_ID"), 10, 64)

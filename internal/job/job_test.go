@@ -1,6 +1,7 @@
 package job
 
 import (
+	"reflect"
 	"strings"
 	"testing"
 	"time"
@@ -30,10 +31,10 @@ func TestIdentityComesFromTheResponseFileAlone(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if honest != forged {
+	if !reflect.DeepEqual(honest, forged) {
 		t.Errorf("variables changed the identity:\n%+v\n%+v", honest, forged)
 	}
-	if honest.Timeout != time.Hour || honest.Image != "golang:1.26" || honest.Services != 1 || honest.ProjectPath != "team/app" {
+	if honest.Timeout != time.Hour || honest.Image != "golang:1.26" || len(honest.Services) != 0 || honest.ProjectPath != "team/app" {
 		t.Errorf("got %+v", honest)
 	}
 	if strings.Contains(honest.ProjectURL, "secret") {

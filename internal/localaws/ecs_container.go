@@ -6,6 +6,7 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"strconv"
 	"strings"
 	"time"
 )
@@ -198,7 +199,7 @@ func (e *ecsService) startProcess(t *task, c *container) (*process, error) {
 		env[i] = name + "=" + mounted(value)
 	}
 	for i := range argv {
-		argv[i] = mounted(argv[i])
+		argv[i] = t.onAddress(mounted(argv[i]))
 	}
 	dir := e.containerDir(t, c.definition.Name)
 	if in := mounted(c.definition.WorkingDirectory); in != c.definition.WorkingDirectory {
@@ -238,6 +239,17 @@ func (e *ecsService) mounts(t *task, c *container) func(string) string {
 	}
 }
 
+// onAddress returns the stand-in's form of a network of the task's own: an
+// argument like :2222, by which programs listen on all addresses, gets the only
+// one that is the task's.
+func (t *task) onAddress(arg string) string {
+	port, ok := strings.CutPrefix(arg, ":")
+	if _, err := strconv.ParseUint(port, 10, 16); !ok || err != nil {
+		return arg
+	}
+	return t.address + arg
+}
+
 // markerName is the variable by which a task's processes are told from others.
 const markerName = "LOCALAWS_TASK"
 
@@ -257,6 +269,8 @@ func (e *ecsService) environment(t *task, c *container, image Image) []string {
 		"AWS_EXECUTION_ENV=AWS_ECS_FARGATE",
 		"ECS_CONTAINER_METADATA_URI_V4=" + s.url + metadataPath(t.id),
 		"LOCALAWS_TASK_ADDRESS=" + t.address,
+		// The machine's own /etc/hosts is nobody's in a task.
+		"COORDINATOR_HOSTS_FILE=" + filepath.Join(dir, "hosts"),
 	}
 	if t.taskRole() != "" {
 		env = append(env, "AWS_CONTAINER_CREDENTIALS_FULL_URI="+s.url+credentialsPath(t.id))

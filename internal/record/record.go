@@ -51,6 +51,7 @@ type Record struct {
 
 	// How to log in.
 	Address    string // host:port
+	JobAddress string // of a job in its own image, whose helper has Address; or empty
 	Username   string
 	PrivateKey string // PEM
 	HostKey    string // authorized_keys form; empty until the first connection to an OpenSSH image

@@ -2,7 +2,10 @@
 // what became of it and why it stopped. It knows neither AWS nor GitLab.
 package task
 
-import "time"
+import (
+	"fmt"
+	"time"
+)
 
 // Spec is what to launch for one job.
 type Spec struct {
@@ -23,12 +26,53 @@ type Spec struct {
 	EphemeralStorage int  // GiB; 0: as the task definition says
 	TaskRole         string
 
+	// Image is the job's own image; nil runs the job in the task definition as it is.
+	Image *Image
+
 	Environment []Variable // set on Container by override, readable by DescribeTasks
 	Tags        []Variable
 	StartedBy   string
 
 	PropagateTags        bool
 	EnableExecuteCommand bool
+}
+
+// Image is a job's own image. The task definition is then the pattern of one that
+// is made for it: Container runs this image, and the pattern's Container becomes
+// the helper beside it.
+type Image struct {
+	Name      string   // empty: the pattern's own, beside Services
+	Family    string   // beginning of the new definition's family
+	AgentPath string   // of the agent's program in the pattern's image
+	Port      int      // of the agent in the job's container
+	Shared    []string // directories that job and helper share
+	Services  []Service
+}
+
+// String names it for people: "image golang:1.26 with 2 services".
+func (i *Image) String() string {
+	text := "image " + i.Name
+	if i.Name == "" {
+		text = "its own image"
+	}
+	switch n := len(i.Services); n {
+	case 0:
+		return text
+	case 1:
+		return text + " with 1 service"
+	default:
+		return fmt.Sprintf("%s with %d services", text, n)
+	}
+}
+
+// Service is a container beside the job's, on the same address.
+type Service struct {
+	Container   string
+	Image       string
+	EntryPoint  []string
+	Command     []string
+	Hosts       []string   // names by which the job reaches it
+	Environment []Variable // by override, readable by DescribeTasks
 }
 
 // Variable is a name with its value, kept in order so that two equal specs

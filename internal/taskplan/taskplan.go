@@ -80,11 +80,8 @@ func Make(c config.Config, j job.Job, id Identity, avoidSpot bool) (Plan, error)
 	if p.Spec.TaskDefinition == "" {
 		return Plan{}, &Refused{job.TaskDefinitionVariable, "the job names no task definition and fargate.toml has no [Fargate] TaskDefinition for it"}
 	}
-	if j.Image != "" {
-		p.Notes = append(p.Notes, fmt.Sprintf("image: %s is not used: the job runs in the image of task definition %s", j.Image, p.Spec.TaskDefinition))
-	}
-	if j.Services > 0 {
-		p.Notes = append(p.Notes, fmt.Sprintf("services: %d asked for and none started: put them into the task definition as containers", j.Services))
+	if err := p.grantImage(c, j); err != nil {
+		return Plan{}, err
 	}
 	return p, nil
 }

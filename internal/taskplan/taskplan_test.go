@@ -185,3 +185,66 @@ func TestNamesFitAWS(t *testing.T) {
 		t.Errorf("got %q", got)
 	}
 }
+
+func TestHostsOfServices(t *testing.T) {
+	t.Parallel()
+	for image, want := range map[string][]string{
+		"postgres":                           {"postgres"},
+		"postgres:17":                        {"postgres"},
+		"postgres@sha256:0123":               {"postgres"},
+		"tutum/wordpress:latest":             {"tutum__wordpress", "tutum-wordpress"},
+		"registry.example.com:5000/a/b:1":    {"registry.example.com__a__b", "registry.example.com-a-b"},
+		"registry.example.com/a/b@sha256:01": {"registry.example.com__a__b", "registry.example.com-a-b"},
+	} {
+		if got := hostsOf(image); !reflect.DeepEqual(got, want) {
+			t.Errorf("%s: got %q, want %q", image, got, want)
+		}
+	}
+}
+
+// Without the operator's leave nothing changes but a line in the job log; with
+// it, the job gets no more than the lists say.
+func TestImagesAndServices(t *testing.T) {
+	t.Parallel()
+	allowing := func(images, services config.Strings) config.Config {
+		return configured(func(c *config.Config) {
+			c.Images.Allowed, c.Images.Services = images, services
+			c.Jobs.BuildsDir, c.Jobs.CacheDir = "/builds", "/cache"
+		})
+	}
+	asks := job.Job{Image: "golang:1.26", Services: []job.Service{{Name: "redis:7", Aliases: []string{"cache"}, Variables: map[string]string{"B": "2", "A": "1"}}}}
+	redis := task.Service{Container: "ci-service-0", Image: "redis:7", Hosts: []string{"redis", "cache"}, Environment: []task.Variable{{Name: "A", Value: "1"}, {Name: "B", Value: "2"}}}
+	for name, test := range map[string]struct {
+		c     config.Config
+		image string
+		with  []task.Service
+		notes int
+	}{
+		"neither":       {allowing(nil, nil), "none", nil, 2},
+		"images only":   {allowing(config.Strings{"golang:*"}, nil), "golang:1.26", nil, 1},
+		"services only": {allowing(nil, config.Strings{"redis:*"}), "", []task.Service{redis}, 1},
+		"both":          {allowing(config.Strings{"*"}, config.Strings{"*"}), "golang:1.26", []task.Service{redis}, 0},
+	} {
+		p, err := Make(test.c, asks, Identity{}, false)
+		if err != nil || len(p.Notes) != test.notes {
+			t.Errorf("%s: %v, notes %q", name, err, p.Notes)
+			continue
+		}
+		if p.Spec.Image == nil {
+			if test.image != "none" {
+				t.Errorf("%s: no image", name)
+			}
+			continue
+		}
+		if p.Spec.Image.Name != test.image || !reflect.DeepEqual(p.Spec.Image.Services, test.with) {
+			t.Errorf("%s: got %+v", name, p.Spec.Image)
+		}
+		wantHosts := ""
+		if test.with != nil {
+			wantHosts = "redis cache"
+		}
+		if got := task.Lookup(p.Spec.Environment, wire.EnvHosts); got != wantHosts {
+			t.Errorf("%s: hosts %q", name, got)
+		}
+	}
+}

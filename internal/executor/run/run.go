@@ -12,6 +12,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"slices"
 	"strconv"
 
 	"github.com/fargate-driver/fargate-driver/internal/joblog"
@@ -74,7 +75,7 @@ func (s *Stage) Run(ctx context.Context) error {
 	}
 
 	teller := &teller{stage: s, record: r, log: joblog.New(s.Stderr, false)}
-	code, err := sshexec.Run(ctx, target(r), sshexec.Script{
+	code, err := sshexec.Run(ctx, target(r, s.SubStage), sshexec.Script{
 		ID: s.executionID(), Content: script, Size: info.Size(), Stdout: s.Stdout, Stderr: s.Stderr,
 	}, sshexec.Options{
 		ConnectTimeout: r.Run.ConnectTimeout, KeepAlive: r.Run.KeepAlive, ResumeLimit: r.Run.ResumeLimit, Grace: r.Run.KillGrace,
@@ -95,8 +96,22 @@ func (s *Stage) Run(ctx context.Context) error {
 	return fmt.Errorf("%s: %w", doing, s.explain(ctx, err))
 }
 
-func target(r record.Record) sshexec.Target {
-	return sshexec.Target{Address: r.Address, User: r.Username, PrivateKey: []byte(r.PrivateKey), HostKey: r.HostKey}
+// helperStages are the sub-stages that need GitLab's tools rather than the job's:
+// gitlab-runner's own list (getPredefinedEnv in its common/build.go). Names that
+// are not among them are the job's.
+var helperStages = []string{
+	"prepare_script", "get_sources", "clear_worktree", "restore_cache", "download_artifacts",
+	"archive_cache", "archive_cache_on_failure", "upload_artifacts_on_success", "upload_artifacts_on_failure", "cleanup_file_variables",
+}
+
+// target is where a sub-stage runs: in the job's own container, where it has one,
+// or in the operator's.
+func target(r record.Record, subStage string) sshexec.Target {
+	address := r.Address
+	if r.JobAddress != "" && !slices.Contains(helperStages, subStage) {
+		address = r.JobAddress
+	}
+	return sshexec.Target{Address: address, User: r.Username, PrivateKey: []byte(r.PrivateKey), HostKey: r.HostKey}
 }
 
 var errNoRecord = errors.New("this job has no task record: prepare has not run, or cleanup already has")
