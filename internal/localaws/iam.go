@@ -26,7 +26,10 @@ type iamService struct {
 }
 
 // addIAM answers GetRole and SimulatePrincipalPolicy for the roles that Options
-// names, the caller's own and the projects' service roles.
+// names, the caller's own and the projects' service roles. A person orders a
+// role's policy on a running server by
+//
+//	PUT /_localaws/roles/{name}/policy   the policy as JSON
 func addIAM(s *Server) error {
 	i := &iamService{server: s, policies: map[string]policy{}}
 	s.iam = i
