@@ -46,6 +46,8 @@ func NewApp() awscdk.App {
 			// CloudFormation's own validation is an error here, not a warning.
 			"@aws-cdk/core:validateAgainstDefaultRules": true,
 			"@aws-cdk/core:enablePartitionLiterals":     true,
+			// A stack cannot take away what another one still uses.
+			"@aws-cdk/core:defaultCrossStackReferences": "strong",
 			// S3 writes access logs by a bucket policy; ACLs are off.
 			"@aws-cdk/aws-s3:serverAccessLogsUseBucketPolicy": true,
 		},
