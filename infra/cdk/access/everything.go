@@ -7,7 +7,7 @@ func Everything() []Role {
 	place := Place{"aws", "REGION", "ACCOUNT"}
 	key := place.ARN("kms", "key/KEY")
 	runners := RunnersScope{
-		Place: place, Name: "NAME", Cluster: "NAME-jobs", Families: []string{"NAME-job-default"},
+		Place: place, Name: "NAME", Cluster: "NAME-jobs", Families: []string{"NAME-job-default"}, ImageFamily: "NAME-image",
 		ExecutionRole: place.global("iam", "role/NAME-execution"), JobRoles: []string{place.global("iam", "role/NAME-job-default")},
 		CacheBucket: "arn:aws:s3:::CACHE", Key: key, TokenSecret: place.ARN("secretsmanager", "secret:NAME/runner-token-XXXXXX"),
 		Parameters: []string{place.ARN("ssm", "parameter/NAME/manager/fargate.toml"), place.ARN("ssm", "parameter/NAME/manager/config.toml")},

@@ -3,6 +3,8 @@ package access
 import (
 	"strings"
 
+	"github.com/fargate-driver/fargate-driver/internal/config"
+
 	"github.com/fargate-driver/fargate-driver/infra/cdk/settings"
 )
 
@@ -65,6 +67,9 @@ func Firewall(s settings.Settings, natAddresses []string) []Rule {
 	}
 
 	add(string(Manager), string(Coordinator), sshPort, "the driver runs a job's scripts over SSH; nothing else can reach a job")
+	if s.Runners.NamesImages() {
+		add(string(Manager), string(Coordinator), config.Default().Images.Port, "the same, to the container with the job's own image")
+	}
 	for _, g := range []Group{Manager, Coordinator, GitLab, Builds} {
 		if g == GitLab && s.GitLab.Compute == "none" || g == Builds && !(s.Builds.Enabled && s.Builds.InVPC) {
 			continue

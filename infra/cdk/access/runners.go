@@ -6,6 +6,7 @@ type RunnersScope struct {
 	Name           string   // prefix of the deployment
 	Cluster        string   // name
 	Families       []string // of the task definitions that jobs may run in
+	ImageFamily    string   // beginning of those that the driver makes for images, or ""
 	ExecutionRole  string   // ARN
 	JobRoles       []string // ARNs
 	CacheBucket    string   // ARN
@@ -34,6 +35,11 @@ func ManagerRole(s RunnersScope) Role {
 	for i, f := range s.Families {
 		families[i] = s.ARN("ecs", "task-definition/"+f+":*")
 	}
+	var made []string
+	if s.ImageFamily != "" {
+		made = []string{s.ARN("ecs", "task-definition/"+s.ImageFamily+"-*:*")}
+		families = append(families, made...)
+	}
 	statements := []Statement{
 		{Sid: "Launch", Why: "start a job's task: from these task definitions, on this cluster", Actions: []string{"ecs:RunTask"}, Resources: families, Conditions: onCluster},
 		{Sid: "Tasks", Why: "wait for, explain and stop the tasks of this cluster", Actions: []string{"ecs:DescribeTasks", "ecs:StopTask"}, Resources: []string{s.tasks()}, Conditions: onCluster},
@@ -53,6 +59,9 @@ func ManagerRole(s RunnersScope) Role {
 		logs(s.LogGroups...),
 		metrics(s.Name + "/manager"),
 		report(s.Place, s.Name+"-runners"),
+	}
+	if made != nil {
+		statements = append(statements, Statement{Sid: "ForImages", Why: "make a task definition for an image that a job names; HandOver bounds the roles that it can be launched with", Actions: []string{"ecs:RegisterTaskDefinition"}, Resources: made})
 	}
 	if s.RunnerMirror != "" {
 		statements = append(statements, Statement{Sid: "Mirror", Why: "gitlab-runner from your own bucket", Actions: []string{"s3:GetObject"}, Resources: []string{s.RunnerMirror}})

@@ -45,6 +45,16 @@ const (
 	driverLog       = "/var/log/fargate-driver/fargate-driver.log"
 )
 
+// Directories in a job's task.
+const (
+	buildsDir = "/builds"
+	cacheDir  = "/cache"
+)
+
+// ImageFamily is how the families of task definitions begin that the driver
+// makes for the images of jobs.
+func ImageFamily(s settings.Settings) string { return s.Name + "-image" }
+
 // killGrace is the time that a cancelled script gets between TERM and KILL.
 // gitlab-runner's graceful_kill_timeout must be longer.
 const killGrace = 30 * time.Second
@@ -70,6 +80,11 @@ func FargateTOML(s settings.Settings, m Manager) string {
 		c.Launch.CapacityProviders = config.Strings{"FARGATE_SPOT"}
 	}
 	c.Jobs.TaskDefinitions = m.TaskFamilies
+	if s.Runners.NamesImages() {
+		c.Images.Allowed, c.Images.Services = s.Runners.Images, s.Runners.Services
+		c.Images.Family = ImageFamily(s)
+		c.Jobs.BuildsDir, c.Jobs.CacheDir = buildsDir, cacheDir
+	}
 	c.Jobs.MaxCPU, c.Jobs.MaxMemory = s.Runners.MaxCPU, s.Runners.MaxMemory
 	c.Run.KillGrace = config.Duration{Duration: killGrace}
 	// The Auto Scaling group never has two managers at once, so the name may
@@ -152,7 +167,7 @@ func ConfigTOML(s settings.Settings, m Manager) string {
 		Shutdown:      s.Runners.DrainMinutes * 60,
 		Runners: []runner{{
 			Name: s.Name + "-fargate", URL: m.GitLabURL, CloneURL: s.Runners.CloneURL, Token: TokenMark,
-			Executor: "custom", Shell: "bash", BuildsDir: "/builds", CacheDir: "/cache",
+			Executor: "custom", Shell: "bash", BuildsDir: buildsDir, CacheDir: cacheDir,
 			OutputLimit: s.Runners.OutputLimit,
 			// Four requests for jobs in flight: one would take a burst of jobs
 			// one by one, each after GitLab's answer to the one before.

@@ -108,9 +108,15 @@ type Runners struct {
 	TimeZone     string `toml:"time_zone" default:"Etc/UTC" doc:"Time zone of the schedule." example:"Asia/Tokyo"`
 	ExecIntoTask bool   `toml:"exec_into_tasks" default:"false" doc:"Allow ECS Exec into tasks of jobs, for an operator; jobs get the permission for it with their role." example:"true"`
 
+	Images   []string `toml:"images" doc:"Images that jobs may run in by image:, with * for any characters; end a registry's name with /*. Their tasks have the roles, size and logs of the job's task definition. Empty: image: is not used, and the job log says so." example:"[\"public.ecr.aws/docker/library/*\"]"`
+	Services []string `toml:"services" doc:"Images that jobs may run beside themselves by services:, in the same way." example:"[\"public.ecr.aws/docker/library/*\"]"`
+
 	MaxCPU    int `toml:"max_cpu" default:"0" doc:"Most CPU units that a job may ask for with FARGATE_CPU. 0: a job may not choose its size." example:"4096"`
 	MaxMemory int `toml:"max_memory" default:"0" doc:"Most MiB that a job may ask for with FARGATE_MEMORY. Goes with max_cpu." example:"16384"`
 }
+
+// NamesImages says that jobs may name images, for themselves or their services.
+func (r Runners) NamesImages() bool { return len(r.Images)+len(r.Services) > 0 }
 
 // Task is a task definition for jobs.
 type Task struct {

@@ -12,6 +12,9 @@ import (
 
 var taskNameForm = regexp.MustCompile(`^[a-z0-9][a-z0-9-]{0,30}$`)
 
+// imagePatternForm is what image names are made of, with stars.
+var imagePatternForm = regexp.MustCompile(`^[A-Za-z0-9*][A-Za-z0-9*._/:@-]{0,254}$`)
+
 // mostTasks keeps the manager's role below the 10,240 characters that IAM
 // takes: each task definition adds about 250 to 4,000.
 const mostTasks = 20
@@ -49,6 +52,14 @@ func (v *validator) runners(s Settings) {
 	}
 	v.form("runners.schedule_on", r.ScheduleOn, cronForm, "five cron fields such as 0 8 * * 1-5")
 	v.form("runners.schedule_off", r.ScheduleOff, cronForm, "five cron fields such as 0 20 * * 1-5")
+	for _, list := range []struct {
+		key    string
+		images []string
+	}{{"runners.images", r.Images}, {"runners.services", r.Services}} {
+		for _, image := range list.images {
+			v.form(list.key, image, imagePatternForm, "an image's name, with * for any characters, such as public.ecr.aws/docker/library/*")
+		}
+	}
 	if (r.MaxCPU == 0) != (r.MaxMemory == 0) {
 		v.problem("runners.max_cpu", "max_cpu and max_memory go together: a size is always both")
 	}

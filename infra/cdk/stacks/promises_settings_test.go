@@ -33,6 +33,8 @@ func settingsTakeEffect(t *testing.T, v made) {
 		{what: "the schedule", want: v.s.Runners.ScheduleOn != "", kind: "AWS::AutoScaling::ScheduledAction", text: `"TimeZone"`},
 		{what: "a scheduled manager that begins awake", want: v.s.Runners.ScheduleOn != "", kind: "AWS::AutoScaling::AutoScalingGroup", text: `"DesiredCapacity":"1"`},
 		{what: "the metrics port", want: v.s.Runners.MetricsCIDR != "", kind: "AWS::EC2::SecurityGroup", text: `"FromPort":9252`},
+		{what: "images of jobs", want: v.s.Runners.NamesImages(), kind: "AWS::SSM::Parameter", text: `[Images]`},
+		{what: "task definitions for them", want: v.s.Runners.NamesImages(), kind: "AWS::IAM::Role", text: `ecs:RegisterTaskDefinition`},
 		{what: "the cache by KMS", want: v.s.CustomerKey, kind: "AWS::SSM::Parameter", text: `ServerSideEncryption = \"KMS\"`},
 		{what: "capacity of both kinds", want: true, kind: "AWS::ECS::ClusterCapacityProviderAssociations", text: `["FARGATE","FARGATE_SPOT"]`},
 		{what: "the repository of the agent", want: true, kind: "AWS::ECR::Repository", text: `"RepositoryName":"` + v.s.Name + `-coordinator"`},

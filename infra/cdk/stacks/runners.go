@@ -48,6 +48,9 @@ func newRunners(app awscdk.App, in Inputs, n *Network, b *Builds, url string) (*
 		LogGroups: []string{r.logGroupARN("manager")}, JobLogGroup: r.logGroupARN("jobs"),
 		Repositories: r.imageRepositories(n), AutoScaling: r.name("manager"), Exec: s.Runners.ExecIntoTask,
 	}
+	if s.Runners.NamesImages() {
+		r.scope.ImageFamily = render.ImageFamily(s)
+	}
 	if b != nil {
 		r.scope.SourceBucket, r.scope.Project, r.scope.BuildsLogGroup = *b.Source.BucketArn(), b.Project, b.logGroupARN("builds")
 	}

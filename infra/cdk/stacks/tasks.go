@@ -2,6 +2,7 @@ package stacks
 
 import (
 	"encoding/json"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -31,8 +32,12 @@ func (r *Runners) imageRepositories(n *Network) []string {
 		r.repository("Repository-"+name, r.name(name), n, nil)
 		arns = append(arns, r.place.ARN("ecr", "repository/"+r.name(name)))
 	}
+	images := slices.Concat(r.s.Runners.Images, r.s.Runners.Services)
 	for _, t := range r.s.Tasks {
-		if arn, ok := r.privateRepository(t.Image); ok {
+		images = append(images, t.Image)
+	}
+	for _, image := range images {
+		if arn, ok := r.privateRepository(image); ok && !slices.Contains(arns, arn) {
 			arns = append(arns, arn)
 		}
 	}
