@@ -83,6 +83,19 @@ func TestHostsReport(t *testing.T) {
 	}
 }
 
+// TestHostsThatNobodyWaitsFor boot all the same: Auto Scaling put them in the
+// place of others, and CloudFormation refuses their report.
+func TestHostsThatNobodyWaitsFor(t *testing.T) {
+	t.Parallel()
+	for name, script := range map[string]func(*testing.T, *machine) string{"manager": manager, "GitLab": gitlab} {
+		m := newMachine(t)
+		out, ok := m.run(t, script(t, m), "STUB_NOBODY_WAITS=1")
+		if calls := m.calls(t); !ok || strings.Count(calls, "--status SUCCESS") != 3 {
+			t.Errorf("%s: %v %s\n%s", name, ok, out, calls)
+		}
+	}
+}
+
 // TestManagerTellsWhetherTheRunnerRuns has the figure that an alarm watches,
 // also when the rest of the script fails.
 func TestManagerTellsWhetherTheRunnerRuns(t *testing.T) {

@@ -27,7 +27,6 @@ func acceptedFindings() []accepted {
 		{"AwsSolutions-EC23", "Network/Group-ssh-entry", "the same for Git over SSH"},
 		{"W2508", "Network/Group-ssh-entry", "the same"},
 		{"AwsSolutions-RDS6", "GitLab/Database", "Aurora: GitLab cannot log in by IAM"},
-		{"W3010", "GitLab/Data", "the zone of a subnet that the settings name"},
 		{"AwsSolutions-EC29", "Network/Vpc", "the NAT instance keeps nothing, and must go with its stack"},
 		{"CdkNagValidationFailure[AwsSolutions-EC23]", "Network/Group-", "cdk-nag cannot read a NAT's address before it exists; the rules of package promises and TestPromises do"},
 	}

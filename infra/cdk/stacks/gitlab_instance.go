@@ -25,6 +25,11 @@ func (g *GitLab) addInstance(image, registry string, logs awscdk.CfnResource) {
 		volume.SetKmsKeyId(n.Key.KeyArn())
 	}
 	volume.ApplyRemovalPolicy(g.keep(), nil)
+	if g.s.Network.VPC != "" {
+		awscdk.Validations_Of(volume).Acknowledge(&awscdk.Acknowledgment{
+			Id: jsii.String("CloudFormation-Validate::W3010"), Reason: jsii.String("the zone of a subnet that the settings name"),
+		})
+	}
 	g.scope.Volume, g.scope.AutoScaling = *volume.Ref(), g.name("gitlab")
 
 	userData := render.GitLabUserData(g.s, render.GitLabHost{

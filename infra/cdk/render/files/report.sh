@@ -5,7 +5,10 @@ instance=$(curl -fsS -m 5 -H "X-aws-ec2-metadata-token: $session" $imds/meta-dat
 # for one that Auto Scaling put in the place of another; then this call fails.
 report() {
 	if [ "$1" = 0 ]; then status=SUCCESS; else status=FAILURE; fi
-	aws cloudformation signal-resource --stack-name [[.Report.Stack]] --logical-resource-id [[.Report.Resource]] --unique-id "$instance" --status $status || true
+	for _ in 1 2 3; do
+		if aws cloudformation signal-resource --stack-name [[.Report.Stack]] --logical-resource-id [[.Report.Resource]] --unique-id "$instance" --status $status; then return; fi
+		sleep 10
+	done
 }
 trap 'report $?' EXIT
 try() { # try COMMAND: until the network carries it, five minutes at most

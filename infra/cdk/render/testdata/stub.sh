@@ -11,7 +11,8 @@ aws)
 		[ -z "$STUB_SSM_FAILS" ] || exit 255
 		cat "$STUB_FILES/${4##*/}" ;;
 	"secretsmanager get-secret-value") [ -n "$STUB_SECRET" ] && printf '%s\n' "$STUB_SECRET" ;;
-	"ec2 wait" | "ec2 attach-volume" | "autoscaling complete-lifecycle-action" | "autoscaling record-lifecycle-action-heartbeat" | "cloudformation signal-resource" | "cloudwatch put-metric-data") ;;
+	"ec2 wait" | "ec2 attach-volume" | "autoscaling complete-lifecycle-action" | "autoscaling record-lifecycle-action-heartbeat" | "cloudwatch put-metric-data") ;;
+	"cloudformation signal-resource") [ -z "$STUB_NOBODY_WAITS" ] ;;
 	"ecr get-login-password") echo registry-password ;;
 	*) echo "stub: aws $*" >&2; exit 64 ;;
 	esac
