@@ -12,8 +12,6 @@ import (
 	"testing"
 	"time"
 
-	"golang.org/x/crypto/ssh"
-
 	"github.com/fargate-driver/fargate-driver/internal/coordinator/agenttest"
 	"github.com/fargate-driver/fargate-driver/internal/sshexec"
 )
@@ -168,21 +166,7 @@ func TestOpenSSHClient(t *testing.T) {
 func TestChannelLimit(t *testing.T) {
 	t.Parallel()
 	agent := agenttest.Start(t)
-	signer, err := ssh.ParsePrivateKey(agent.Target.PrivateKey)
-	if err != nil {
-		t.Fatal(err)
-	}
-	hostKey, _, _, _, err := ssh.ParseAuthorizedKey([]byte(agent.Target.HostKey))
-	if err != nil {
-		t.Fatal(err)
-	}
-	client, err := ssh.Dial("tcp", agent.Target.Address, &ssh.ClientConfig{
-		User: "x", Auth: []ssh.AuthMethod{ssh.PublicKeys(signer)}, HostKeyCallback: ssh.FixedHostKey(hostKey),
-	})
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer client.Close()
+	client := login(t, agent)
 	opened := 0
 	for range 20 {
 		if _, err := client.NewSession(); err == nil {
