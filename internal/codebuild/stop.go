@@ -18,8 +18,8 @@ import (
 	"github.com/fargate-driver/fargate-driver/internal/codebuild/start"
 )
 
-// afterScriptLimit bounds how long `stop` tries to stop one build: after_script
-// itself has five minutes.
+// afterScriptLimit bounds how long `stop` tries to find and stop one build:
+// after_script itself has five minutes.
 const afterScriptLimit = time.Minute
 
 // Stop stops builds: those given, or those of which a state is kept in dir. A
@@ -41,36 +41,9 @@ func (b *Bridge) Stop(ctx context.Context, dir string, ids ...string) error {
 	}
 	var failed error
 	for file, state := range saved {
-		cfg := b.cfg.Copy()
-		if state.Region != "" {
-			cfg.Region = state.Region
-		}
-		if state.BuildID == "" {
-			id, err := findRecent(ctx, cfg, state, file)
-			if err != nil {
-				failed = errors.Join(failed, err)
-				continue
-			}
-			if id == "" {
-				b.say.Info("A build of project %s was about to be started, and was not.", state.Project)
-				os.Remove(file)
-				continue
-			}
-			state.BuildID = id
-		}
-		within, cancel := context.WithTimeout(ctx, afterScriptLimit)
-		out, err := stopLast(within, cfg, state.BuildID)
-		cancel()
-		if err != nil {
+		if err := b.stopSaved(ctx, file, state); err != nil {
 			failed = errors.Join(failed, err)
-			continue
-		}
-		if out.Complete && out.Status != build.Stopped {
-			b.say.Info("Build %s had already ended: %s", out.ID, out.Status)
-		} else {
-			b.say.Info("Build %s is stopped.", out.ID)
-		}
-		if len(ids) == 0 {
+		} else if len(ids) == 0 {
 			os.Remove(file)
 		}
 	}
@@ -78,6 +51,42 @@ func (b *Bridge) Stop(ctx context.Context, dir string, ids ...string) error {
 		return &ExitError{report.ExitLost, failed}
 	}
 	return nil
+}
+
+// stopSaved stops the build of a state.
+func (b *Bridge) stopSaved(ctx context.Context, file string, state State) error {
+	ctx, cancel := context.WithTimeout(ctx, afterScriptLimit)
+	defer cancel()
+	cfg := b.cfg.Copy()
+	if state.Region != "" {
+		cfg.Region = state.Region
+	}
+	if state.BuildID == "" {
+		id, err := findRecent(ctx, cfg, state, file)
+		if err != nil {
+			return err
+		}
+		if id == "" {
+			b.say.Info("A build of project %s was about to be started, and was not.", state.Project)
+			return nil
+		}
+		state.BuildID = id
+	}
+	out, err := stopLast(ctx, cfg, state.BuildID)
+	if err != nil {
+		return err
+	}
+	b.stopped(out)
+	return nil
+}
+
+// stopped tells how a build was when StopBuild was answered.
+func (b *Bridge) stopped(out build.Build) {
+	if out.Complete && out.Status != build.Stopped {
+		b.say.Info("Build %s had already ended: %s", out.ID, out.Status)
+	} else {
+		b.say.Info("Build %s is stopped.", out.ID)
+	}
 }
 
 // stopLast stops a build, or the one that CodeBuild has begun in its place.
@@ -102,11 +111,7 @@ func (b *Bridge) stopBuild(end ending, id string) (build.Build, bool) {
 		b.say.Error("%v. It may go on; stop it with: codebuild-bridge stop %s", err, id)
 		return build.Build{}, false
 	}
-	if out.Complete && out.Status != build.Stopped {
-		b.say.Warn("Build %s had already ended: %s", out.ID, out.Status)
-	} else {
-		b.say.Info("Build %s is stopped.", out.ID)
-	}
+	b.stopped(out)
 	return out, true
 }
 
