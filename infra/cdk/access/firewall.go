@@ -31,7 +31,7 @@ const (
 type Rule struct {
 	From, To string // a Group, or a range of addresses
 	Port     int
-	Why      string
+	Why      string // also the description in EC2, which takes no apostrophe
 }
 
 // IsRange says that an end of a rule is a range of addresses, not a group.
@@ -66,9 +66,9 @@ func Firewall(s settings.Settings, natAddresses []string) []Rule {
 		gitlabRules(s, entryPort, natAddresses, add)
 	}
 
-	add(string(Manager), string(Coordinator), sshPort, "the driver runs a job's scripts over SSH; nothing else can reach a job")
+	add(string(Manager), string(Coordinator), sshPort, "the driver runs the scripts of jobs over SSH; nothing else can reach a job")
 	if s.Runners.NamesImages() {
-		add(string(Manager), string(Coordinator), config.Default().Images.Port, "the same, to the container with the job's own image")
+		add(string(Manager), string(Coordinator), config.Default().Images.Port, "the same, for jobs in images of their own")
 	}
 	for _, g := range []Group{Manager, Coordinator, GitLab, Builds} {
 		if g == GitLab && s.GitLab.Compute == "none" || g == Builds && !(s.Builds.Enabled && s.Builds.InVPC) {
@@ -82,7 +82,7 @@ func Firewall(s settings.Settings, natAddresses []string) []Rule {
 		}
 	}
 	if s.Runners.MetricsCIDR != "" {
-		add(s.Runners.MetricsCIDR, string(Manager), metricsPort, "Prometheus reads gitlab-runner's metrics (runners.metrics_cidr)")
+		add(s.Runners.MetricsCIDR, string(Manager), metricsPort, "Prometheus reads the metrics of gitlab-runner (runners.metrics_cidr)")
 	}
 	return rules
 }
@@ -120,7 +120,7 @@ func gitlabRules(s settings.Settings, entryPort int, natAddresses []string, add 
 		add(string(Coordinator), string(inside), entryPort, "jobs clone, and keep artifacts")
 	} else {
 		for _, address := range natAddresses {
-			add(address+"/32", string(front), entryPort, "gitlab-runner and jobs, by the NAT's address")
+			add(address+"/32", string(front), entryPort, "gitlab-runner and jobs, by the address of the NAT")
 		}
 	}
 	add(string(Entry), string(GitLab), 80, "the load balancer ends TLS; GitLab speaks HTTP inside the VPC")
@@ -129,7 +129,7 @@ func gitlabRules(s settings.Settings, entryPort int, natAddresses []string, add 
 		add(string(SSHEntry), string(GitLab), 80, "health checks of the network load balancer")
 	}
 	if s.GitLab.Compute == "fargate" {
-		add(string(GitLab), string(Disk), nfsPort, "GitLab's data on EFS")
+		add(string(GitLab), string(Disk), nfsPort, "the data of GitLab on EFS")
 	}
 	if s.GitLab.Database != "bundled" {
 		add(string(GitLab), string(Database), postgresPort, "PostgreSQL, for GitLab alone")
@@ -159,7 +159,7 @@ func outPorts(s settings.Settings, g Group) []int {
 func outWhy(g Group, port int) string {
 	switch {
 	case g == Manager:
-		return "GitLab, AWS, and gitlab-runner's download"
+		return "GitLab, AWS, and the download of gitlab-runner"
 	case g == GitLab && port == 443:
 		return "its image, webhooks, updates, S3"
 	case port == 443:

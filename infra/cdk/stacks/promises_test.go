@@ -2,6 +2,7 @@ package stacks_test
 
 import (
 	"fmt"
+	"regexp"
 	"slices"
 	"strings"
 	"testing"
@@ -87,6 +88,7 @@ func TestPromises(t *testing.T) {
 	}{
 		{"every wildcard has a reason", everyWildcardHasAReason},
 		{"nobody lets the world in", nobodyLetsTheWorldIn},
+		{"EC2 takes each description", descriptionsAreTaken},
 		{"only the manager reaches a job", onlyTheManagerReachesAJob},
 		{"roles are apart", rolesAreApart},
 		{"images can be pulled", imagesCanBePulled},
@@ -166,6 +168,36 @@ func ingresses(d template.Deployment) []ingress {
 		all = append(all, ingress{asJSON(i.To), asJSON(from), fmt.Sprint(template.At(i.Rule, "FromPort"))})
 	}
 	return all
+}
+
+// descriptionsAreTaken holds texts to what EC2 takes and no schema says: with
+// another character a deployment fails.
+func descriptionsAreTaken(t *testing.T, v made) {
+	taken := regexp.MustCompile(`^[a-zA-Z0-9. _\-:/()#,@\[\]+=&;{}!$*]{1,255}$`)
+	seen := 0
+	var look func(what template.Resource, value any)
+	look = func(what template.Resource, value any) {
+		properties, _ := value.(map[string]any)
+		for key, value := range properties {
+			if text, ok := value.(string); ok && strings.HasSuffix(key, "Description") {
+				seen++
+				if !taken.MatchString(text) {
+					t.Errorf("%s: %q", what, text)
+				}
+			}
+			for _, inner := range template.Many(value) {
+				look(what, inner)
+			}
+		}
+	}
+	for _, kind := range []string{"AWS::EC2::SecurityGroup", "AWS::EC2::SecurityGroupIngress", "AWS::EC2::SecurityGroupEgress"} {
+		for _, r := range v.d.Of(kind) {
+			look(r, r.Properties)
+		}
+	}
+	if seen < 5 {
+		t.Errorf("only %d descriptions were seen", seen)
+	}
 }
 
 func nobodyLetsTheWorldIn(t *testing.T, v made) {
