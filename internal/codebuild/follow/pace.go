@@ -108,18 +108,19 @@ func (l limiter) answered() {
 	}
 }
 
-// A page with so little that the next one is not asked for at once, if it is of
-// just now: a build that writes a line now and then would else be asked for each.
+// Half of what CloudWatch puts on a page, 10,000 events or 1 MiB. A page with less
+// that is of just now is all there was, so there is time for a rest: a build that
+// writes all the time would else be asked for every few lines.
 const (
-	trickleEvents = 100
-	trickleBytes  = 64 << 10
+	trickleEvents = 5_000
+	trickleBytes  = 512 << 10
 	// trickleAge is the age up to which an event is of just now. CodeBuild's lines
 	// reach CloudWatch, and CloudWatch shows them, within some seconds. What is
 	// older is a backlog, however it is cut into pages.
 	trickleAge = 15 * time.Second
 )
 
-// trickles tells whether a page has so little. now is by CloudWatch's clock.
+// trickles tells whether a page is such a one. now is by CloudWatch's clock.
 func trickles(events, size int, newest, now time.Time) bool {
 	return events > 0 && events < trickleEvents && size < trickleBytes && now.Sub(newest) < trickleAge
 }

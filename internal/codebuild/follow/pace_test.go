@@ -18,7 +18,8 @@ func TestTrickles(t *testing.T) {
 	}{
 		{"a line now and then", 1, 80, time.Second, true},
 		{"nothing, which may be an empty page with more behind it", 0, 0, 0, false},
-		{"many lines", 100, 8000, time.Second, false},
+		{"what a busy build has written since the last look", 1500, 120_000, time.Second, true},
+		{"a page of many lines", 9000, 500_000, time.Second, false},
 		{"few lines that fill a page", 4, 1 << 20, time.Second, false},
 		{"few lines of a backlog", 9, 800, time.Minute, false},
 		{"a clock that is behind CloudWatch's", 1, 80, -time.Hour, true},
