@@ -24,8 +24,10 @@ var version = "dev"
 const usage = `coordinator runs the scripts of a GitLab CI job in its Fargate task.
 
   coordinator serve [--listen ADDRESS]   serve the driver over SSH (default :22)
-  coordinator install FILE               copy this program to FILE, for images that
-                                         have it on a shared volume
+  coordinator install FILE [DIRECTORY ...]
+                                         copy this program to FILE, for images that
+                                         have it on a shared volume, and let all users
+                                         write to the directories
   coordinator version                    print the version
 `
 
@@ -66,10 +68,13 @@ func run(ctx context.Context, args, environ []string, stdout, stderr io.Writer) 
 	case "serve":
 		return serve(ctx, args, environ, stderr)
 	case "install":
-		if len(args) != 1 {
+		if len(args) == 0 {
 			return usageError("install takes the file to write")
 		}
-		return install(args[0])
+		if err := install(args[0]); err != nil {
+			return err
+		}
+		return openToAll(args[1:])
 	case "version", "--version":
 		fmt.Fprintln(stdout, "coordinator", version)
 		return nil
@@ -112,6 +117,16 @@ func serve(ctx context.Context, args, environ []string, stderr io.Writer) error 
 		Version:  version,
 		Log:      stderr,
 	})
+}
+
+// openToAll makes directories writable for users of all images that share them.
+func openToAll(dirs []string) error {
+	for _, dir := range dirs {
+		if err := os.Chmod(dir, 0o777); err != nil {
+			return fmt.Errorf("letting all users write to %q: %w", dir, err)
+		}
+	}
+	return nil
 }
 
 // install copies the running program, which may be the only file of its image.

@@ -53,10 +53,17 @@ func TestProgram(t *testing.T) {
 	if err := os.Mkdir(filepath.Dir(copied), 0o755); err != nil {
 		t.Fatal(err)
 	}
+	builds := t.TempDir()
 	for range 2 { // over itself, too
-		if out, err := exec.Command(program, "install", copied).CombinedOutput(); err != nil {
+		if out, err := exec.Command(program, "install", copied, builds).CombinedOutput(); err != nil {
 			t.Fatalf("install: %v\n%s", err, out)
 		}
+	}
+	if info, err := os.Stat(builds); err != nil || info.Mode().Perm() != 0o777 {
+		t.Errorf("a directory for all users: %v, %v", info.Mode(), err)
+	}
+	if out, err := exec.Command(program, "install", copied, dir+"/nonesuch").CombinedOutput(); err == nil || !strings.Contains(string(out), "letting all users write") {
+		t.Errorf("a directory that is not there: %v, %s", err, out)
 	}
 	if out, err := exec.Command(copied, "version").Output(); err != nil || string(out) != "coordinator v1.2.3\n" {
 		t.Errorf("the copy says %q, %v", out, err)

@@ -95,7 +95,13 @@ func TestImagesThatCannotBe(t *testing.T) {
 		"service with a secret": {services: `[{"name":"docker.io/redis:7","variables":{"A":"1","PASSWORD":"x-masked-value"}}]`, code: buildFailure,
 			want: []string{"variable PASSWORD of docker.io/redis:7 has the value of a masked variable", "ecs:DescribeTasks"}},
 		"service with a strange name": {services: `[{"name":"docker.io/redis:7","alias":"a\nb"}]`, code: buildFailure, want: []string{"is not a host name"}},
-		"services that are none":      {services: `{`, code: systemFailure, want: []string{"CI_JOB_SERVICES"}},
+		"image with a strange name":   {image: "docker.io/a\nb", code: buildFailure, want: []string{`image: "docker.io/a\nb" is not the name of an image`}},
+		"service without a name":      {services: `[{}]`, code: buildFailure, want: []string{`services: "" is not the name of an image`}},
+		"more services than fit": {services: "[" + strings.Repeat(`{"name":"docker.io/redis:7"},`, 7) + `{"name":"docker.io/redis:7"}]`, code: buildFailure,
+			want: []string{"for its own image with 8 services from ci-job", "8 services, and there is room for 7"}},
+		"more variables than fit": {services: `[{"name":"docker.io/redis:7","variables":{"A":"` + strings.Repeat("x", 8000) + `"}}]`, code: buildFailure,
+			want: []string{"what the job's services are given is too long", "fewer or shorter variables"}},
+		"services that are none": {services: `{`, code: systemFailure, want: []string{"CI_JOB_SERVICES"}},
 		"no right to register": {image: "docker.io/debian", code: systemFailure,
 			fault: &localaws.Fault{Operation: "RegisterTaskDefinition", Kind: localaws.Refused, Code: "AccessDeniedException",
 				Message: "User: manager is not authorized to perform: ecs:RegisterTaskDefinition on resource: *"},
@@ -154,6 +160,18 @@ func TestIdleLimitWithAHelper(t *testing.T) {
 	defer cancel()
 	if err := w.aws.WaitIdle(ctx); err != nil {
 		t.Error(err)
+	}
+	j.stage("cleanup").want(t, succeeded)
+}
+
+// A helper that dies takes its task along: the stages that follow know why.
+func TestHelperThatDies(t *testing.T) {
+	t.Parallel()
+	w := imageWorld(t, localaws.Options{}, "")
+	j := w.job("CI_JOB_IMAGE=docker.io/debian")
+	j.stage("prepare").want(t, succeeded)
+	for _, subStage := range []string{"get_sources", "build_script"} {
+		j.stage("run", j.script("kill -9 $PPID; sleep 60"), subStage).want(t, systemFailure, "running "+subStage, "its container ci-helper exited with code 137")
 	}
 	j.stage("cleanup").want(t, succeeded)
 }

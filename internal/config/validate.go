@@ -16,7 +16,7 @@ var (
 	subnetID = regexp.MustCompile(`^subnet-[0-9a-z]+$`)
 	groupID  = regexp.MustCompile(`^sg-[0-9a-z]+$`)
 	roleARN  = regexp.MustCompile(`^arn:aws[a-z-]*:iam::\d{12}:role/.+$`)
-	// A family has 255 characters, and a hyphen and a hash of 16 follow.
+	// A family has 255 characters, and a hyphen and a hash of 32 follow.
 	familyStart = regexp.MustCompile(`^[A-Za-z0-9_-]{1,200}$`)
 
 	manager = regexp.MustCompile(`^[A-Za-z0-9/_-]{1,64}$`)

@@ -54,6 +54,9 @@ func (p *preparation) launch(ctx context.Context) (task.Task, error) {
 		}
 		class := fargate.ClassOf(err)
 		again, wait := ladder.Failed(class)
+		if !again && fargate.TooLong(err) {
+			return task.Task{}, &BuildFailure{Cause: err} // no attempt makes it shorter
+		}
 		if !again {
 			return task.Task{}, err
 		}
@@ -72,6 +75,10 @@ func (p *preparation) makeDefinition(ctx context.Context) error {
 	}
 	for {
 		name, err := p.ECS.ForImage(ctx, *spec)
+		var tooMany *fargate.TooManyContainers
+		if errors.As(err, &tooMany) {
+			return &BuildFailure{Cause: err}
+		}
 		if err == nil {
 			p.JobLog.Info("The job runs in %s, by task definition %s", spec.Image, name)
 			spec.TaskDefinition = name

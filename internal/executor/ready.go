@@ -299,7 +299,7 @@ func (p *preparation) login(ctx context.Context, address string, limit time.Dura
 		client, err = p.loginOpenSSH(ctx, target, options, err)
 	}
 	if err != nil {
-		return nil, fmt.Errorf("task %s: %w%s", task.IDOf(p.rec.TaskARN), err, loginHint(err))
+		return nil, fmt.Errorf("task %s: %w%s", task.IDOf(p.rec.TaskARN), err, p.loginHint(err))
 	}
 	return client, nil
 }
@@ -334,9 +334,11 @@ func (p *preparation) loginOpenSSH(ctx context.Context, target sshexec.Target, o
 	return client, nil
 }
 
-func loginHint(err error) string {
+func (p *preparation) loginHint(err error) string {
 	var other *sshexec.HostKeyError
 	switch {
+	case errors.As(err, &other) && p.plan.Spec.Image != nil:
+		return "; a job with image: or services: needs the agent in the task definition's image, whose start command must run it"
 	case errors.As(err, &other):
 		return "; if the image has an SSH server of its own instead of the agent, set [Agent] Required = false"
 	case errors.Is(err, sshexec.ErrKeyRefused):

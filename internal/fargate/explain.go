@@ -31,9 +31,18 @@ func Explain(t task.Task, container string) Cause {
 	if c, ok := outOfMemory(t, container); ok {
 		return c
 	}
-	r := find("", t.StoppedReason)
-	if r.class == Permanent && r.meaning == "" {
-		r = find("", containerReason(t, container))
+	r, said := find("", t.StoppedReason), containerReason(t, container)
+	if r.meaning == "" {
+		r = find("", said)
+	}
+	if _, ran := exitCode(t, container); !ran && r.meaning == "" {
+		// Another one has kept it from starting.
+		for _, c := range t.Containers {
+			if other := find("", c.Reason); other.meaning != "" {
+				r, said = other, "container "+c.Name+": "+c.Reason
+				break
+			}
+		}
 	}
 	switch t.StopCode {
 	case "SpotInterruption":
@@ -48,24 +57,56 @@ func Explain(t task.Task, container string) Cause {
 		}
 		return Cause{Permanent, fmt.Sprintf("%s was stopped by somebody: %s", id, orUnsaid(reason)), "CloudTrail knows who called StopTask"}
 	}
-	if r.meaning != "" {
-		return Cause{r.class, fmt.Sprintf("%s was stopped: %s (%s)", id, r.meaning, strings.TrimSpace(reason+" "+containerReason(t, container))), r.hint}
-	}
-	if code, exited := exitCode(t, wire.InstallName); exited && code != 0 || containerReason(t, wire.InstallName) != "" {
-		return Cause{Permanent, fmt.Sprintf("%s ended because the agent could not be put beside the job's image%s", id, inBrackets(cmp.Or(containerReason(t, wire.InstallName), reason))),
+	install := containerReason(t, wire.InstallName)
+	if code, exited := exitCode(t, wire.InstallName); r.class != ImagePull && (exited && code != 0 || install != "") {
+		return Cause{Permanent, fmt.Sprintf("%s ended because the agent could not be put beside the job's image%s", id, inBrackets(cmp.Or(install, reason))),
 			"see that [Images] AgentPath of fargate.toml is where the image of [Fargate] TaskDefinition has the agent; the log of container " + wire.InstallName + " says more"}
 	}
-	if code, exited := exitCode(t, container); exited {
-		return Cause{Permanent, fmt.Sprintf("%s ended because its container %s exited with code %d%s", id, container, code, inBrackets(containerReason(t, container))),
-			"its log, where the task definition has a log configuration, says why"}
+	if r.meaning != "" {
+		return Cause{r.class, fmt.Sprintf("%s was stopped: %s (%s)", id, r.meaning, strings.TrimSpace(reason+" "+said)), r.hint}
 	}
-	for _, c := range t.Containers {
-		if c.Name != container && c.ExitCode != nil {
-			return Cause{Permanent, fmt.Sprintf("%s ended because its container %s exited with code %d%s", id, c.Name, *c.ExitCode, inBrackets(c.Reason)),
-				"a container beside the job's must have essential = false in the task definition if it may end first"}
+	if c, found := whoEndedIt(t, container); found {
+		hint := "its log, where the task definition has a log configuration, says why"
+		if c.Name != container && c.Name != wire.HelperName {
+			hint = "a container beside the job's must have essential = false in the task definition if it may end first"
 		}
+		return Cause{Permanent, fmt.Sprintf("%s ended because its container %s exited with code %d%s", id, c.Name, *c.ExitCode, inBrackets(c.Reason)), hint}
 	}
 	return Cause{Permanent, fmt.Sprintf("%s was stopped: %s", id, orUnsaid(reason)), ""}
+}
+
+// whoEndedIt is the container with whose exit a task has ended, as far as that
+// shows: the job's, or its helper when that failed and the job's agent, which
+// was stopped for it, did not; then any other that may end a task.
+func whoEndedIt(t task.Task, container string) (task.Container, bool) {
+	var found task.Container
+	rank := 0
+	for _, c := range t.Containers {
+		at := 1
+		switch {
+		case c.ExitCode == nil || mayEnd(c.Name):
+			continue
+		case c.Name == wire.HelperName && *c.ExitCode != 0:
+			at = 4
+		case c.Name == container:
+			at = 3
+			if *c.ExitCode != 0 {
+				at = 5
+			}
+		case c.Name == wire.HelperName:
+			at = 2
+		}
+		if at > rank {
+			found, rank = c, at
+		}
+	}
+	return found, rank > 0
+}
+
+// mayEnd says that a task goes on without this container: it is one of those
+// that stand beside a job's own image and are not essential.
+func mayEnd(name string) bool {
+	return name == wire.InstallName || strings.HasPrefix(name, wire.ServicePrefix)
 }
 
 // outOfMemory recognises a container that was killed for its memory, also
@@ -73,7 +114,7 @@ func Explain(t task.Task, container string) Cause {
 func outOfMemory(t task.Task, container string) (Cause, bool) {
 	for _, c := range t.Containers {
 		text := c.Reason + " " + t.StoppedReason
-		if !strings.Contains(text, "OutOfMemory") {
+		if !strings.Contains(text, "OutOfMemory") || mayEnd(c.Name) {
 			continue
 		}
 		size := ""

@@ -149,6 +149,8 @@ var rules = []rule{
 		hint: "see [Fargate] TaskDefinition in fargate.toml, or FARGATE_TASK_DEFINITION of the job"},
 	{text: "taskdefinition is inactive", class: Missing, meaning: "the task definition was deregistered",
 		hint: "name a revision that is active"},
+	{text: tooLong, class: Permanent, meaning: "what the job's services are given is too long",
+		hint: "give them fewer or shorter variables and aliases: all of them have about 6,000 characters together"},
 	{text: "is not an existing container", class: Permanent, meaning: "the task definition has no container named ci-coordinator",
 		hint: "name the job's container ci-coordinator in the task definition"},
 	{text: "override for container named", class: Permanent, meaning: "the task definition has no container named ci-coordinator",

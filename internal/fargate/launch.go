@@ -143,6 +143,16 @@ func MayNotTag(err error) bool {
 	return errors.As(err, &f) && f.Class == Permission && strings.Contains(f.Message, "ecs:TagResource")
 }
 
+// TooLong says that the override has more characters than ECS takes: only what
+// a job's services are given can make it so long.
+func TooLong(err error) bool {
+	var f *Failure
+	return errors.As(err, &f) && strings.Contains(strings.ToLower(f.Message), tooLong)
+}
+
+// tooLong is a part of what ECS says of such an override.
+const tooLong = "overrides length must be at most"
+
 // SameRights says whether a task definition gives a task no more than a trusted
 // one does: roles, secrets, file systems, registry credentials. With trusted
 // empty it must give nothing at all. The reason names the first thing more.

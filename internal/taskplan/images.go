@@ -26,6 +26,8 @@ func (p *Plan) grantImage(c config.Config, j job.Job) error {
 	case len(c.Images.Allowed) == 0:
 		p.Notes = append(p.Notes, fmt.Sprintf("image: %s is not used: the job runs in the image of task definition %s", j.Image, p.Spec.TaskDefinition))
 		image.Name = ""
+	case !imageName.MatchString(j.Image):
+		return &Refused{"image", fmt.Sprintf("%q is not the name of an image", j.Image)}
 	case !matches(c.Images.Allowed, j.Image):
 		return &Refused{"image", fmt.Sprintf("%q is not among the images that jobs may name (%s); the operator allows more in [Images] Allowed of fargate.toml", j.Image, strings.Join(c.Images.Allowed, ", "))}
 	}
@@ -56,6 +58,10 @@ func (p *Plan) grantImage(c config.Config, j job.Job) error {
 	return nil
 }
 
+// imageName has the characters of an image's name, which a registry and ECS
+// look at more closely.
+var imageName = regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9._:/@-]{0,254}$`)
+
 // hostName is what may stand in /etc/hosts.
 var hostName = regexp.MustCompile(`^[A-Za-z0-9]([A-Za-z0-9._-]{0,251}[A-Za-z0-9])?$`)
 
@@ -63,6 +69,8 @@ func grantServices(c config.Config, asked []job.Service) ([]task.Service, error)
 	var all []task.Service
 	for n, s := range asked {
 		switch {
+		case !imageName.MatchString(s.Name):
+			return nil, &Refused{"services", fmt.Sprintf("%q is not the name of an image", s.Name)}
 		case !matches(c.Images.Services, s.Name):
 			return nil, &Refused{"services", fmt.Sprintf("%q is not among the services that jobs may name (%s); the operator allows more in [Images] Services of fargate.toml", s.Name, strings.Join(c.Images.Services, ", "))}
 		case s.Masked != "":

@@ -100,7 +100,7 @@ func (s *Stage) Run(ctx context.Context) error {
 // gitlab-runner's own list (getPredefinedEnv in its common/build.go). Names that
 // are not among them are the job's.
 var helperStages = []string{
-	"prepare_script", "get_sources", "clear_worktree", "restore_cache", "download_artifacts",
+	"prepare_script", "get_sources", "clear_worktree", "boot_verify_probes", "restore_cache", "download_artifacts",
 	"archive_cache", "archive_cache_on_failure", "upload_artifacts_on_success", "upload_artifacts_on_failure", "cleanup_file_variables",
 }
 
