@@ -88,7 +88,8 @@ func (p *progress) line(read int64, now time.Time) string {
 	elapsed := now.Sub(p.begun)
 	sent := p.sent.Load()
 	line := fmt.Sprintf("Uploading: %s of %s read, %s sent, %s/s", size(read), size(p.total), size(sent), size(int64(float64(sent)/elapsed.Seconds())))
-	if read > 0 && read < p.total {
+	// Of the first hundredth, little was sent: what is left could be anything.
+	if read > p.total/100 && read < p.total {
 		left := time.Duration(float64(elapsed) * float64(p.total-read) / float64(read))
 		line += ", about " + joblog.Duration(left) + " left"
 	}

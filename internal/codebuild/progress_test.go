@@ -58,3 +58,15 @@ func TestProgressOnATerminalIsDrawnInPlace(t *testing.T) {
 		t.Errorf("got %q, want one line that is cleared at the end", got)
 	}
 }
+
+// What was just begun gives no ground to guess from.
+func TestProgressGuessesOnlyFromSomething(t *testing.T) {
+	t.Parallel()
+	begun := time.Unix(0, 0)
+	p := &progress{total: 100e6, begun: begun}
+	for read, guess := range map[int64]bool{512 << 10: false, 2e6: true, 100e6: false} {
+		if line := p.line(read, begun.Add(5*time.Second)); strings.Contains(line, "left") != guess {
+			t.Errorf("after %d bytes: %q", read, line)
+		}
+	}
+}
