@@ -40,12 +40,13 @@ func (p *program) demo() *cobra.Command {
 
 // scene is the place of a demo: the stand-in and a manager that uses it.
 type scene struct {
-	dir    string
-	aws    *localaws.Server
-	proxy  *proxy
-	runner rehearsal.Runner
-	out    io.Writer
-	colour bool
+	dir       string
+	buildsDir string // of the jobs' containers
+	aws       *localaws.Server
+	proxy     *proxy
+	runner    rehearsal.Runner
+	out       io.Writer
+	colour    bool
 }
 
 func (p *program) runDemo(ctx context.Context, only string, keep bool) (err error) {
@@ -110,10 +111,11 @@ func (s *scene) play(ctx context.Context, j rehearsal.Job) row {
 	fmt.Fprintf(s.out, "\n%s\n", heading("job "+j.Name, s.colour))
 	view := joblog.NewView(s.out, s.colour)
 	log := &trigger{w: view, text: j.Rehearse.At}
-	runner := s.runner
 	// A Fargate task begins with an empty disk; here they share one.
-	runner.BuildsDir = filepath.Join(runner.BuildsDir, j.Name)
-	r := rehearsal.New(runner, j, log)
+	if err := os.RemoveAll(s.buildsDir); err != nil {
+		view.Note(err.Error())
+	}
+	r := rehearsal.New(s.runner, j, log)
 	log.do = func() {
 		switch j.Rehearse.Do {
 		case "cancel":

@@ -57,6 +57,9 @@ func TestDemo(t *testing.T) {
 			"Job failed: exit status 42", "the job was canceled, but its after_script still runs",
 			"IMAGE_URI=123456789012.dkr.ecr.eu-central-1.amazonaws.com/demo:", "IMAGE_DIGEST=sha256:",
 			"Failed command: docker buildx build ", "Job failed: exit status 1",
+			"The job runs in image docker.io/library/golang:1.26 with 1 service, by task definition fargate-driver-image-",
+			"\nsources are cloned in image ci-coordinator\n", "\nthe script runs in image docker.io/library/golang:1.26\n", "\nthe service says +PONG\n",
+			"\nafter_script runs in image docker.io/library/golang:1.26\n",
 			"is cut, for two seconds", "line 1\nline 2\nline 3\n", "line 4\nline 5\nline 6\nline 7\nline 8\n",
 		} {
 			if !strings.Contains(string(out), text) {
@@ -111,7 +114,7 @@ func TestDemo(t *testing.T) {
 		cmd, _ := demoCommand(t, bin, "--only", "nonesuch")
 		out, err := cmd.CombinedOutput()
 		var exit *exec.ExitError
-		if !errors.As(err, &exit) || exit.ExitCode() != 2 || !strings.Contains(string(out), "the demo has [green exit-42 cancelled connection-cut") {
+		if !errors.As(err, &exit) || exit.ExitCode() != 2 || !strings.Contains(string(out), "the demo has [green exit-42 cancelled own-image connection-cut") {
 			t.Errorf("%v: %s", err, out)
 		}
 	})

@@ -70,7 +70,7 @@ func run(ctx context.Context, args []string, getenv func(string) string, stdout,
 	root.SetFlagErrorFunc(func(c *cobra.Command, err error) error {
 		return &usageError{fmt.Errorf("%w; see `%s --help`", err, c.CommandPath())}
 	})
-	root.AddCommand(p.demo(), p.serve(), p.fault(), p.task(), p.calls(), &cobra.Command{
+	root.AddCommand(p.demo(), p.serve(), p.fault(), p.task(), p.calls(), p.answer(), &cobra.Command{
 		Use: "version", Short: "Print the version", Args: arguments(cobra.NoArgs),
 		Run: func(*cobra.Command, []string) { fmt.Fprintln(stdout, "localaws", version) },
 	})

@@ -5,12 +5,14 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"net"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"strings"
 	"time"
 
+	"github.com/spf13/cobra"
 	"golang.org/x/term"
 
 	"github.com/fargate-driver/fargate-driver/internal/localaws"
@@ -19,6 +21,9 @@ import (
 
 // agentPort is where the agent of a task listens that has a proxy before it.
 const agentPort = "2022"
+
+// imagePort is where the agent listens in the container of a job's own image.
+const imagePort = "2223"
 
 // proxiedFamily is the definition whose tasks have a proxy on their SSH port.
 const proxiedFamily = "ci-job-behind-a-proxy"
@@ -36,6 +41,10 @@ func (p *program) setScene(ctx context.Context, dir string) (s *scene, err error
 	if _, err := besideUs("codebuild-bridge"); err != nil {
 		return nil, err
 	}
+	self, err := os.Executable()
+	if err != nil {
+		return nil, fmt.Errorf("finding this program: %w", err)
+	}
 	s = &scene{dir: dir, out: p.stdout}
 	if f, ok := p.stdout.(*os.File); ok {
 		s.colour = term.IsTerminal(int(f.Fd()))
@@ -43,7 +52,8 @@ func (p *program) setScene(ctx context.Context, dir string) (s *scene, err error
 	s.aws, err = localaws.Start(localaws.Options{
 		Dir: filepath.Join(dir, "aws"), Delays: localaws.HumanDelays(), StopTimeout: 10 * time.Second,
 		// A job's image has codebuild-bridge on its PATH.
-		Path: filepath.Dir(agent) + ":" + p.getenv("PATH"),
+		Path:   filepath.Dir(agent) + ":" + p.getenv("PATH"),
+		Images: demoImages(self),
 	})
 	if err != nil {
 		return nil, err
@@ -63,13 +73,49 @@ func (p *program) setScene(ctx context.Context, dir string) (s *scene, err error
 		return nil, err
 	}
 	s.proxy = newProxy(ctx, s.aws)
-	return s, s.addManager(driver, p.getenv("PATH"))
+	return s, s.addManager(driver, agent, p.getenv("PATH"))
+}
+
+// demoImages are the images of the job with its own; only the service's has
+// something to run.
+func demoImages(self string) map[string]localaws.Image {
+	image := func(name string, entryPoint ...string) localaws.Image {
+		return localaws.Image{Env: []string{"CONTAINER_IMAGE=" + name}, Entrypoint: entryPoint}
+	}
+	return map[string]localaws.Image{
+		"ci-coordinator":                image("ci-coordinator"), // of the task definition
+		"docker.io/library/golang:1.26": image("docker.io/library/golang:1.26"),
+		"docker.io/library/redis:7":     image("docker.io/library/redis:7", self, "answer", ":6379"),
+	}
+}
+
+// answer is the service of the demo: it tells everybody who connects one line.
+func (p *program) answer() *cobra.Command {
+	return &cobra.Command{
+		Use: "answer ADDRESS", Hidden: true, Args: arguments(cobra.ExactArgs(1)),
+		RunE: func(c *cobra.Command, args []string) error {
+			listener, err := net.Listen("tcp", args[0])
+			if err != nil {
+				return fmt.Errorf("listening as the demo's service: %w", err)
+			}
+			context.AfterFunc(c.Context(), func() { listener.Close() })
+			for {
+				conn, err := listener.Accept()
+				if err != nil {
+					return nil // it is closed
+				}
+				fmt.Fprintln(conn, p.getenv("ANSWER"))
+				conn.Close()
+			}
+		},
+	}
 }
 
 // addManager makes what a manager's host has: directories and fargate.toml.
-func (s *scene) addManager(driver, path string) error {
+func (s *scene) addManager(driver, agent, path string) error {
 	manager := filepath.Join(s.dir, "manager")
-	for _, name := range []string{"metadata", "home", "tmp", "builds", "artifacts"} {
+	s.buildsDir = filepath.Join(manager, "builds")
+	for _, name := range []string{"metadata", "home", "tmp", "artifacts"} {
 		if err := os.MkdirAll(filepath.Join(manager, name), 0o700); err != nil {
 			return fmt.Errorf("making the manager's directories: %w", err)
 		}
@@ -93,13 +139,22 @@ Directory = %q
 [SSH]
 Username = "root"
 Port = %s
+
+[Jobs]
+BuildsDir = %q
+CacheDir = %q
+
+[Images]
+Allowed = "docker.io/library/*"
+Services = "docker.io/library/*"
+AgentPath = %q
+Port = %s
 `, filepath.Join(manager, "fargate-driver.log"), clusterName, localaws.Region, localaws.SubnetA, localaws.SecurityGroup, familyName,
-		filepath.Join(manager, "metadata"), sshPort)
+		filepath.Join(manager, "metadata"), sshPort, s.buildsDir, filepath.Join(manager, "cache"), agent, imagePort)
 	if err := os.WriteFile(config, []byte(text), 0o600); err != nil {
 		return fmt.Errorf("writing the manager's fargate.toml: %w", err)
 	}
 	s.runner = rehearsal.Driver(driver, "--config", config)
-	s.runner.BuildsDir = filepath.Join(manager, "builds")
 	s.runner.ArtifactsDir = filepath.Join(manager, "artifacts")
 	s.runner.TempDir = filepath.Join(manager, "tmp")
 	s.runner.GracefulKillTimeout = time.Minute

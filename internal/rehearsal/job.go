@@ -19,10 +19,12 @@ type Job struct {
 
 	Variables    []Variable // in this order
 	BeforeScript []string
-	Script       []string
-	AfterScript  []string
-	Artifacts    Artifacts
-	AllowFailure AllowFailure
+	// PreGetSources is hooks:pre_get_sources_script: it runs with get_sources.
+	PreGetSources []string
+	Script        []string
+	AfterScript   []string
+	Artifacts     Artifacts
+	AllowFailure  AllowFailure
 
 	// Repository is what git can clone inside the job, a URL or a path; empty
 	// means a job without sources. Commit is the commit's full id, Ref the

@@ -19,6 +19,7 @@ type jobKeys struct {
 	Image        imageKey     `yaml:"image"`
 	Services     []serviceKey `yaml:"services"`
 	Variables    variablesKey `yaml:"variables"`
+	Hooks        hooksKey     `yaml:"hooks"`
 	BeforeScript linesKey     `yaml:"before_script"`
 	Script       linesKey     `yaml:"script"`
 	AfterScript  linesKey     `yaml:"after_script"`
@@ -88,7 +89,7 @@ func readJob(name string, value *yaml.Node, keys jobKeys) (Job, error) {
 	}
 	j := Job{
 		Name: name, Stage: keys.Stage, Timeout: time.Duration(keys.Timeout),
-		Image:        keys.Image.image,
+		Image: keys.Image.image, PreGetSources: keys.Hooks.PreGetSources,
 		BeforeScript: keys.BeforeScript, Script: keys.Script, AfterScript: keys.AfterScript,
 		Artifacts: keys.Artifacts, AllowFailure: AllowFailure(keys.AllowFailure), Rehearse: keys.Rehearse,
 	}
@@ -152,6 +153,10 @@ func (k *imageKey) UnmarshalYAML(node *yaml.Node) error {
 		return nil
 	}
 	return strictly(node, k.image)
+}
+
+type hooksKey struct {
+	PreGetSources linesKey `yaml:"pre_get_sources_script"`
 }
 
 type serviceKey Service

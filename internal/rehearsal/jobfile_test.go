@@ -21,6 +21,7 @@ default:
 unit:
   stage: build
   variables: {COLOUR: blue}
+  hooks: {pre_get_sources_script: echo first}
   services:
     - redis:7
     - {name: postgres:16, alias: db, variables: {A: b}}
@@ -49,9 +50,10 @@ other:
 	want := []Job{
 		{
 			ID: 1, Name: "unit", Stage: "build", Timeout: 90 * time.Minute, Image: &Image{Name: "debian:12"},
-			Services:     []Service{{Name: "redis:7"}, {Name: "postgres:16", Alias: "db", Variables: map[string]string{"A": "b"}}},
-			Variables:    append(common[:2:2], Variable{Key: "COLOUR", Value: "blue"}),
-			BeforeScript: []string{"echo before"}, Script: []string{"echo one", "echo two\necho three\n", "echo four", "echo five"},
+			Services:      []Service{{Name: "redis:7"}, {Name: "postgres:16", Alias: "db", Variables: map[string]string{"A": "b"}}},
+			Variables:     append(common[:2:2], Variable{Key: "COLOUR", Value: "blue"}),
+			PreGetSources: []string{"echo first"},
+			BeforeScript:  []string{"echo before"}, Script: []string{"echo one", "echo two\necho three\n", "echo four", "echo five"},
 			AfterScript: []string{"echo after"}, Artifacts: Artifacts{[]string{"out"}, "always"},
 			AllowFailure: AllowFailure{ExitCodes: []int{42}}, Rehearse: Rehearse{At: "working", Do: "cancel", Status: Canceled},
 		},

@@ -320,3 +320,17 @@ func TestAllowedFailures(t *testing.T) {
 		}
 	}
 }
+
+// A hook of the job runs with get_sources, before anything is fetched.
+func TestHookBeforeTheSources(t *testing.T) {
+	t.Parallel()
+	m := newManager(t)
+	result, log := m.play(Job{PreGetSources: []string{"echo no sources: $(ls | wc -l)"}, Script: []string{"echo script"}})
+	if result.Status != Success {
+		t.Fatalf("ended as %s:\n%s", result.Status, log)
+	}
+	hook, sources := strings.Index(log, "\nno sources: "), strings.Index(log, "Skipping Git repository setup")
+	if hook < 0 || sources < hook {
+		t.Errorf("the job log:\n%s", log)
+	}
+}

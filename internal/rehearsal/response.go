@@ -61,6 +61,14 @@ func (e *executor) response() ([]byte, error) {
 	if len(j.AfterScript) > 0 {
 		steps = append(steps, step{"after_script", j.AfterScript, int(j.Timeout.Seconds()), "always", true})
 	}
+	type hook struct {
+		Name   string   `json:"name"`
+		Script []string `json:"script"`
+	}
+	hooks := []hook{}
+	if len(j.PreGetSources) > 0 {
+		hooks = append(hooks, hook{"pre_get_sources_script", j.PreGetSources})
+	}
 	image := j.Image
 	if image == nil {
 		image = &Image{}
@@ -86,7 +94,7 @@ func (e *executor) response() ([]byte, error) {
 		"dependencies":   []any{},
 		"features":       map[string]any{"trace_sections": true},
 		"secrets":        map[string]any{},
-		"hooks":          []any{},
+		"hooks":          hooks,
 		"policy_options": map[string]any{},
 	})
 	if err != nil {

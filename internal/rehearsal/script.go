@@ -88,14 +88,15 @@ func harmless(r rune) rune {
 func (e *executor) getSources() string {
 	j := &e.job
 	dir := quote(e.projectDir())
+	before := e.exports() + echoed(j.PreGetSources)
 	if j.Repository == "" {
-		return e.exports() + "mkdir -p " + dir + "\n" + notice("Skipping Git repository setup")
+		return before + "mkdir -p " + dir + "\n" + notice("Skipping Git repository setup")
 	}
 	depth := ""
 	if d := j.variable("GIT_DEPTH"); d != "" && d != "0" {
 		depth = "--depth " + quote(d) + " "
 	}
-	return e.exports() +
+	return before +
 		notice("Fetching changes...") +
 		"rm -f " + dir + "/.git/index.lock\n" +
 		"git init --quiet " + dir + "\n" +
@@ -112,11 +113,14 @@ func (e *executor) clearWorktree() string {
 	return e.exports() + "if [ -d " + dir + "/.git ]; then cd " + dir + " && git rm -rf --quiet --ignore-unmatch . ; fi\n"
 }
 
-// userScript echoes each command before it runs, as a job log has it.
+// userScript is the job's own script, or a part of it.
 func (e *executor) userScript(lines []string) string {
+	return e.exports() + "cd " + quote(e.projectDir()) + "\n" + echoed(lines)
+}
+
+// echoed has each command printed before it runs, as a job log has it.
+func echoed(lines []string) string {
 	var b strings.Builder
-	b.WriteString(e.exports())
-	fmt.Fprintf(&b, "cd %s\n", quote(e.projectDir()))
 	for _, line := range lines {
 		first, _, several := strings.Cut(strings.TrimRight(line, "\n"), "\n")
 		if several {
