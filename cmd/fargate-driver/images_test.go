@@ -164,6 +164,29 @@ func TestIdleLimitWithAHelper(t *testing.T) {
 	j.stage("cleanup").want(t, succeeded)
 }
 
+// What an operator asks before the first job with an image, and while it runs.
+func TestOperatorsViewOfImages(t *testing.T) {
+	t.Parallel()
+	w := imageWorld(t, localaws.Options{Roles: []string{jobRole}}, "")
+	w.command("check", "--aws").want(t, succeeded, "ok       images: a task definition can be made for each, with room for 7 services", "smoke --image")
+	w.command("smoke", "--image", "docker.io/debian").want(t, succeeded, "The job runs in image docker.io/debian", "Job succeeded")
+	w.command("smoke", "--image", "quay.io/evil").want(t, 1, "is not among the images that jobs may name")
+
+	j := w.job("CI_JOB_IMAGE=docker.io/debian")
+	j.stage("prepare").want(t, succeeded)
+	shell := w.startWith(w.dir, w.aws.Env(), strings.NewReader("echo a shell in $WHICH; exit 7\n"), "--config", w.config, "attach", fmt.Sprint(j.id))
+	w.finish(shell).want(t, 7, "a shell in debian")
+	w.command("ps").want(t, succeeded, fmt.Sprint(j.id), "RUNNING")
+	w.command("reap", "--dry-run").want(t, succeeded, "0 of 1 are orphans")
+	j.stage("cleanup").want(t, succeeded)
+
+	w.withRole("ci-job", jobRole, "ci-helper")
+	w.command("check", "--aws").want(t, 1, "FAILED   images", "its container ci-helper has a name that the driver needs")
+	j = w.job("CI_JOB_IMAGE=docker.io/debian")
+	j.stage("prepare").want(t, systemFailure, "its container ci-helper has a name that the driver needs")
+	j.stage("cleanup").want(t, succeeded)
+}
+
 // A helper that dies takes its task along: the stages that follow know why.
 func TestHelperThatDies(t *testing.T) {
 	t.Parallel()

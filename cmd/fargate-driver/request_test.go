@@ -17,18 +17,24 @@ const (
 	adminRole = "arn:aws:iam::" + localaws.Account + ":role/admin"
 )
 
-// withRole registers a definition of our agent with a task role.
-func (w *world) withRole(family, role string) {
+// withRole registers a definition of our agent with a task role, and with
+// containers beside it.
+func (w *world) withRole(family, role string, beside ...string) {
 	w.t.Helper()
 	cfg, err := awsconfig.LoadDefaultConfig(w.t.Context(), awsconfig.WithRegion(localaws.Region), awsconfig.WithBaseEndpoint(w.aws.URL()),
 		awsconfig.WithCredentialsProvider(credentials.NewStaticCredentialsProvider("AKIDEXAMPLE", "nothing", "")))
 	must(w.t, err)
-	_, err = ecs.NewFromConfig(cfg).RegisterTaskDefinition(w.t.Context(), &ecs.RegisterTaskDefinitionInput{
+	in := &ecs.RegisterTaskDefinitionInput{
 		Family: &family, Cpu: aws.String("256"), Memory: aws.String("512"), NetworkMode: types.NetworkModeAwsvpc,
 		RequiresCompatibilities: []types.Compatibility{types.CompatibilityFargate}, TaskRoleArn: &role,
 		ContainerDefinitions: []types.ContainerDefinition{{Name: aws.String("ci-coordinator"), Image: aws.String("example/job"), Essential: aws.Bool(true),
 			EntryPoint: []string{"sh", "-c"}, Command: []string{"exec " + programs + "/coordinator serve --listen $LOCALAWS_TASK_ADDRESS:2222"}}},
-	})
+	}
+	for _, name := range beside {
+		in.ContainerDefinitions = append(in.ContainerDefinitions, types.ContainerDefinition{Name: &name, Image: aws.String("example/sidecar"),
+			Essential: aws.Bool(false), EntryPoint: []string{"sleep", "600"}})
+	}
+	_, err = ecs.NewFromConfig(cfg).RegisterTaskDefinition(w.t.Context(), in)
 	must(w.t, err)
 }
 

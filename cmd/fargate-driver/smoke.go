@@ -25,6 +25,7 @@ var smokeScript = []string{
 
 func (p *program) smoke() *cobra.Command {
 	var limit time.Duration
+	var image string
 	c := &cobra.Command{
 		Use: "smoke", Short: "Play a small job on the configured AWS, with timings", Args: noArgs,
 		Long: "Play a small job as gitlab-runner would, with all stages, on the AWS that the configuration names. It starts one task,\n" +
@@ -35,14 +36,15 @@ func (p *program) smoke() *cobra.Command {
 			}
 			ctx, cancel := context.WithTimeout(c.Context(), limit)
 			defer cancel()
-			return p.playSmoke(ctx)
+			return p.playSmoke(ctx, image)
 		},
 	}
 	c.Flags().DurationVar(&limit, "limit", 15*time.Minute, "end the job after this `time`, whatever it waits for")
+	c.Flags().StringVar(&image, "image", "", "run the job in this `image`, which [Images] Allowed must cover")
 	return c
 }
 
-func (p *program) playSmoke(ctx context.Context) error {
+func (p *program) playSmoke(ctx context.Context, image string) error {
 	self, err := os.Executable()
 	if err != nil {
 		return fmt.Errorf("finding this program: %w", err)
@@ -63,6 +65,9 @@ func (p *program) playSmoke(ctx context.Context) error {
 	job := rehearsal.Job{
 		ID: time.Now().Unix(), Name: "smoke", Project: "fargate-driver/smoke", Timeout: 5 * time.Minute, Script: smokeScript,
 		AfterScript: []string{`echo "after_script runs in the same task"`},
+	}
+	if image != "" {
+		job.Image = &rehearsal.Image{Name: image}
 	}
 	view := joblog.NewView(p.stdout, isTerminal(p.stdout))
 	result := rehearsal.New(runner, job, view).Run(ctx)

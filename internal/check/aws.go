@@ -89,7 +89,23 @@ func definition(ctx context.Context, c config.Config, ecs *fargate.Client) []Lin
 	if slices.Contains(c.Launch.CapacityProviders, "FARGATE_SPOT") && d.Containers[i].StopTimeout < 120 {
 		lines = append(lines, warning(what, "set stopTimeout to 120 for "+wire.ContainerName, "on Spot, AWS gives two minutes of notice, and the container takes %d s of them", max(30, d.Containers[i].StopTimeout)))
 	}
-	return append(lines, rolesOf(ctx, c, ecs, d)...)
+	lines = append(lines, rolesOf(ctx, c, ecs, d)...)
+	return append(lines, images(ctx, c, ecs, d)...)
+}
+
+// images says whether jobs can have images of their own, as far as that shows
+// without starting one.
+func images(ctx context.Context, c config.Config, ecs *fargate.Client, d fargate.TaskDefinition) []Line {
+	if len(c.Images.Allowed)+len(c.Images.Services) == 0 {
+		return nil
+	}
+	spec := task.Spec{TaskDefinition: c.Fargate.TaskDefinition, Container: wire.ContainerName, Image: &task.Image{
+		Name: "any", Family: c.Images.Family, AgentPath: c.Images.AgentPath, Port: c.Images.Port, Shared: []string{c.Jobs.BuildsDir, c.Jobs.CacheDir}}}
+	if err := ecs.CanForImage(ctx, spec); err != nil {
+		return []Line{failed("images", "change the task definition, or leave [Images] out", "%v", err)}
+	}
+	return []Line{ok("images", "a task definition can be made for each, with room for %d services. What a look cannot tell (ecs:RegisterTaskDefinition, port %d, the agent at %s): fargate-driver smoke --image IMAGE",
+		fargate.RoomForServices(d), c.Images.Port, c.Images.AgentPath)}
 }
 
 func rolesOf(ctx context.Context, c config.Config, ecs *fargate.Client, d fargate.TaskDefinition) []Line {

@@ -72,6 +72,13 @@ func (t *TooManyContainers) Error() string {
 		t.Asked, max(0, t.Room), maxContainers)
 }
 
+// RoomForServices is how many services a job may have beside the containers of a
+// task definition; below zero it cannot have an image of its own either.
+func RoomForServices(d TaskDefinition) int { return roomBeside(len(d.Containers)) }
+
+// roomBeside counts the helper and the agent's installation, too.
+func roomBeside(containers int) int { return maxContainers - 2 - containers }
+
 // maxContainers is ECS's limit of containers in a task definition.
 const maxContainers = 10
 
@@ -99,7 +106,7 @@ func forImage(pattern *types.TaskDefinition, spec task.Spec) (*ecs.RegisterTaskD
 			return nil, fmt.Errorf("its container %s has a name that the driver needs for a container of its own; rename it there", name)
 		}
 	}
-	if room := maxContainers - 2 - len(pattern.ContainerDefinitions); len(spec.Image.Services) > room {
+	if room := roomBeside(len(pattern.ContainerDefinitions)); len(spec.Image.Services) > room {
 		return nil, &TooManyContainers{len(spec.Image.Services), room}
 	}
 	in := &ecs.RegisterTaskDefinitionInput{
