@@ -47,6 +47,9 @@ const sshPort = 22
 // metricsPort is where gitlab-runner serves its metrics.
 const metricsPort = 9252
 
+// dockerPort is where CodeBuild's Docker server listens, as its reference says.
+const dockerPort = 9876
+
 // Ports of the stores.
 const (
 	postgresPort = 5432
@@ -80,6 +83,9 @@ func Firewall(s settings.Settings, natAddresses []string) []Rule {
 		for _, port := range outPorts(s, g) {
 			add(string(g), World, port, outWhy(g, port))
 		}
+	}
+	if s.Builds.Enabled && s.Builds.InVPC && s.Builds.DockerServer {
+		add(string(Builds), string(Builds), dockerPort, "builds reach the Docker server of CodeBuild")
 	}
 	if s.Runners.MetricsCIDR != "" {
 		add(s.Runners.MetricsCIDR, string(Manager), metricsPort, "Prometheus reads the metrics of gitlab-runner (runners.metrics_cidr)")

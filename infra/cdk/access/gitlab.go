@@ -36,6 +36,10 @@ func InstanceRole(s GitLabScope) Role {
 		statements = append(statements, Statement{
 			Sid: "DiskKey", Why: "EC2 decrypts the data disk on its behalf as it attaches it", Actions: []string{"kms:CreateGrant"}, Resources: []string{s.Key},
 			Conditions: []Condition{equals("kms:ViaService", "ec2."+s.Region+".amazonaws.com"), {"Bool", "kms:GrantIsForAWSResource", []string{"true"}}},
+		}, Statement{
+			Sid: "DiskKeyUse", Why: "what EBS asks besides of whoever uses an encrypted disk",
+			Actions:   []string{"kms:DescribeKey", "kms:GenerateDataKeyWithoutPlaintext", "kms:ReEncryptFrom", "kms:ReEncryptTo"},
+			Resources: []string{s.Key}, Conditions: []Condition{equals("kms:ViaService", "ec2."+s.Region+".amazonaws.com")},
 		})
 	}
 	if s.Repository != "" {

@@ -87,8 +87,9 @@ func FargateTOML(s settings.Settings, m Manager) string {
 	}
 	c.Jobs.MaxCPU, c.Jobs.MaxMemory = s.Runners.MaxCPU, s.Runners.MaxMemory
 	c.Run.KillGrace = config.Duration{Duration: killGrace}
-	// The Auto Scaling group never has two managers at once, so the name may
-	// outlive the host: a new one then reaps what a dead one left.
+	// The name outlives the host: a new manager reaps what a dead one left. One
+	// that still drains is safe beside it, because a task without a record here
+	// is left alone until the deadline of its job.
 	c.Reap.Manager = s.Name + "-manager"
 	return config.Render(c)
 }

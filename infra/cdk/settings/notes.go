@@ -10,7 +10,7 @@ import (
 // Notes says what is allowed and probably not meant: settings that still have
 // the value of a profile, whose deployment would fail or serve nobody; endpoints
 // that are billed beside a NAT; a program without a checksum of its own; more
-// jobs than addresses.
+// jobs than addresses; more ranges than a security group takes.
 func Notes(s Settings) []string {
 	var notes []string
 	note := func(key, value string) {
@@ -44,8 +44,15 @@ func Notes(s Settings) []string {
 	if n := jobAddresses(s.Network); s.Network.VPC == "" && s.Runners.Concurrent > n {
 		notes = append(notes, fmt.Sprintf("runners.concurrent: %d jobs need an address each, and the private subnets of %s have %d", s.Runners.Concurrent, s.Network.CIDR, n))
 	}
+	if n := len(s.Entry.AllowedCIDRs); n > mostRanges {
+		notes = append(notes, fmt.Sprintf("entry.allowed_cidrs: %d ranges, two rules for each, are more than the 60 rules that a security group takes; join ranges, or have AWS raise that quota first", n))
+	}
 	return notes
 }
+
+// mostRanges is how many allowed ranges fit into one security group: 60 rules,
+// two for each range, and two for the manager and jobs.
+const mostRanges = 29
 
 // SubnetBits is the prefix length of a private subnet of a new VPC: a quarter
 // of it for each of two, so that jobs get most of its addresses; the rest is

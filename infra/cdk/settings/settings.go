@@ -5,7 +5,7 @@ package settings
 
 // Settings is a complete, valid configuration of one deployment.
 type Settings struct {
-	Name   string `toml:"name" required:"true" doc:"Prefix of every name that this deployment makes: stacks, roles, log groups. Lower case, up to 12 characters, used once in an account: roles belong to all Regions. Changing it later makes everything anew." example:"ci"`
+	Name   string `toml:"name" required:"true" doc:"Prefix of every name that this deployment makes: stacks, roles, log groups. Lower case, up to 12 characters, no two hyphens together, not beginning with aws, ssm or sg-, which AWS keeps for itself. Used once in an account: roles belong to all Regions. Changing it later makes everything anew." example:"ci"`
 	Region string `toml:"region" required:"true" doc:"AWS Region of everything." example:"ap-northeast-1"`
 	Data   string `toml:"data" default:"retain" doc:"What 'cdk destroy' does to repositories, databases and buckets that hold data: retain keeps them, destroy deletes them." example:"destroy"`
 
@@ -32,7 +32,7 @@ type Network struct {
 	PublicSubnets     []string `toml:"public_subnets" doc:"With vpc: a public subnet in each zone. Only an internet-facing entry needs them." example:"[\"subnet-2a1b2c3d\", \"subnet-3a1b2c3d\"]"`
 	Egress            string   `toml:"egress" default:"nat-gateway" doc:"How private subnets of a new VPC reach the internet: nat-gateway, nat-instance (one small EC2 instance with a fixed address; cheap, not redundant) or none." example:"none"`
 	OutPorts          []int    `toml:"out_ports" default:"443,80,22,587" doc:"TCP ports that GitLab and jobs may reach outside: HTTPS, HTTP for package mirrors, Git over SSH, mail. 443 is needed always." example:"[443]"`
-	Endpoints         []string `toml:"endpoints" doc:"Interface endpoints, each billed by the hour in each zone: ecr.api, ecr.dkr, logs, monitoring, secretsmanager, ssm, ssmmessages, ec2messages, ec2, ecs, codebuild, sts, kms, email, email-smtp, codeconnections, autoscaling, cloudformation, elasticfilesystem, sns. S3 has a gateway endpoint always, which is free." example:"[\"ecr.api\", \"ecr.dkr\", \"logs\"]"`
+	Endpoints         []string `toml:"endpoints" doc:"Interface endpoints, each billed by the hour in each zone: ecr.api, ecr.dkr, logs, monitoring, secretsmanager, ssm, ssmmessages, ec2messages, ec2, ecs, codebuild, sts, kms, email, email-smtp, codeconnections.api, autoscaling, cloudformation, elasticfilesystem, sns. S3 has a gateway endpoint always, which is free." example:"[\"ecr.api\", \"ecr.dkr\", \"logs\"]"`
 	FlowLogs          bool     `toml:"flow_logs" default:"true" doc:"Record rejected connections of a new VPC in a log group." example:"false"`
 }
 
@@ -62,7 +62,7 @@ type GitLab struct {
 
 	Version     string `toml:"version" doc:"Version of GitLab. Upgrades go through GitLab's required stops, one at a time. Never a moving name such as latest." example:"19.3.0"`
 	Edition     string `toml:"edition" default:"ee" doc:"ee (works without a licence too, and can be upgraded in place) or ce." example:"ce"`
-	ImageSource string `toml:"image_source" default:"docker-hub" doc:"docker-hub; ecr: a repository made here, into which you copy the image once per version (the command is in the outputs); pull-through: an ECR cache of Docker Hub, for which pull_through_secret is needed." example:"ecr"`
+	ImageSource string `toml:"image_source" default:"docker-hub" doc:"docker-hub; ecr: a repository made here, into which you copy the image once per version (the command is in the outputs); pull-through: an ECR cache of Docker Hub, for which pull_through_secret and a way to the internet are needed." example:"ecr"`
 	PullSecret  string `toml:"pull_through_secret" doc:"ARN of the secret with a Docker Hub user and access token; ECR demands that its name begins with ecr-pullthroughcache/." example:"arn:aws:secretsmanager:ap-northeast-1:123456789012:secret:ecr-pullthroughcache/docker-hub-AbCdEf"`
 	RootEmail   string `toml:"root_email" default:"admin@example.com" doc:"E-mail address of the first administrator. The password is made by Secrets Manager." example:"admin@example.com"`
 
@@ -139,7 +139,7 @@ type Builds struct {
 	Minutes       int      `toml:"minutes" default:"60" doc:"Longest time of one build, 5 to 2160." example:"120"`
 	QueuedMinutes int      `toml:"queued_minutes" default:"60" doc:"Longest time that a build waits for its turn, 5 to 480." example:"30"`
 	InVPC         bool     `toml:"in_vpc" default:"false" doc:"Run builds in the private subnets: they leave by the NAT's fixed address and reach what is private, and every pull goes through the NAT." example:"true"`
-	Cache         string   `toml:"cache" default:"registry" doc:"registry: the bridge keeps layers in the repository; local: CodeBuild keeps them on a machine for a while." example:"local"`
+	Cache         string   `toml:"cache" default:"registry" doc:"registry: the bridge keeps layers in the repository; local: CodeBuild keeps them on a machine for a while, but not with in_vpc and not on BUILD_GENERAL1_2XLARGE." example:"local"`
 	DockerServer  bool     `toml:"docker_server" default:"false" doc:"Use CodeBuild's Docker server, which keeps layers between builds and is billed by the minute too." example:"true"`
 	Repositories  []string `toml:"repositories" doc:"ECR repositories to make for your images." example:"[\"app\", \"worker\"]"`
 	KeepImages    int      `toml:"keep_images" default:"50" doc:"Images that are kept in each repository." example:"100"`

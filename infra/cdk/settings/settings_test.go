@@ -77,6 +77,11 @@ func TestNotes(t *testing.T) {
 		t.Errorf("got %q", notes)
 	}
 	s.Runners.SHA256 = strings.Repeat("0", 64)
+	s.Entry.AllowedCIDRs = slices.Repeat([]string{"198.51.100.0/24"}, 30)
+	if notes := Notes(s); len(notes) != 1 || !strings.Contains(notes[0], "60 rules") {
+		t.Errorf("got %q", notes)
+	}
+	s.Entry.AllowedCIDRs = s.Entry.AllowedCIDRs[:29]
 	if notes := Notes(s); len(notes) > 0 {
 		t.Errorf("got %q", notes)
 	}

@@ -13,7 +13,9 @@ import (
 )
 
 var (
-	nameForm     = regexp.MustCompile(`^[a-z][a-z0-9-]{0,10}[a-z0-9]$`)
+	nameForm     = regexp.MustCompile(`^[a-z][a-z0-9]*(-[a-z0-9]+)*$`) // ECR and ElastiCache take no two hyphens together
+	keptForm     = regexp.MustCompile(`^(aws|ssm|sg-)`)                // what SSM's parameters and EC2's groups may not begin with
+	tagForm      = regexp.MustCompile(`^[\p{L}\p{Z}\p{N}_.:/=+@-]*$`)  // what every service here takes; EC2 alone takes more
 	regionForm   = regexp.MustCompile(`^[a-z]{2}(-[a-z]+)+-\d$`)
 	vpcForm      = regexp.MustCompile(`^vpc-([0-9a-f]{8}|[0-9a-f]{17})$`)
 	subnetForm   = regexp.MustCompile(`^subnet-([0-9a-f]{8}|[0-9a-f]{17})$`)
@@ -23,6 +25,7 @@ var (
 	sha256Form   = regexp.MustCompile(`^[0-9a-f]{64}$`)
 	typeForm     = regexp.MustCompile(`^[a-z0-9-]+\.[a-z0-9]+$`)
 	nodeForm     = regexp.MustCompile(`^cache\.[a-z0-9]+\.[a-z0-9]+$`)
+	secretForm   = regexp.MustCompile(`:secret:.+-[A-Za-z0-9]{6}$`)
 	accountForm  = regexp.MustCompile(`^\d{12}$`)
 	mailForm     = regexp.MustCompile(`^[^@\s]+@[^@\s]+\.[^@\s]+$`)
 	cronForm     = regexp.MustCompile(`^\S+ \S+ \S+ \S+ \S+$`)
@@ -35,7 +38,7 @@ var (
 func Endpoints() []string {
 	return []string{
 		"ecr.api", "ecr.dkr", "logs", "monitoring", "secretsmanager", "ssm", "ssmmessages", "ec2messages", "ec2", "ecs",
-		"codebuild", "sts", "kms", "email", "email-smtp", "codeconnections", "autoscaling", "cloudformation", "elasticfilesystem", "sns",
+		"codebuild", "sts", "kms", "email", "email-smtp", "codeconnections.api", "autoscaling", "cloudformation", "elasticfilesystem", "sns",
 	}
 }
 
@@ -47,7 +50,7 @@ func retentions() []int {
 // validate says what is wrong with decoded settings. It is pure: what AWS has
 // to say is the business of `cdk deploy`.
 func validate(s Settings, d decoder) []Problem {
-	v := validator{decoder: d}
+	v := validator{decoder: d, region: s.Region}
 	v.top(s)
 	v.network(s)
 	v.entry(s)
@@ -58,7 +61,10 @@ func validate(s Settings, d decoder) []Problem {
 	return v.problems
 }
 
-type validator struct{ decoder }
+type validator struct {
+	decoder
+	region string
+}
 
 func (v *validator) oneOf(key, value string, allowed ...string) {
 	if !slices.Contains(allowed, value) {
@@ -81,7 +87,16 @@ func (v *validator) between(key string, n, least, most int, unit string) {
 func (v *validator) arn(key, value, service string) {
 	if value != "" && !strings.HasPrefix(value, "arn:aws:"+service+":") && !strings.HasPrefix(value, "arn:aws-cn:"+service+":") && !strings.HasPrefix(value, "arn:aws-us-gov:"+service+":") {
 		v.problem(key, "%q is not an ARN of the service %s", value, service)
+	} else if parts := strings.Split(value, ":"); value != "" && (len(parts) < 6 || parts[3] != v.region) {
+		v.problem(key, "%q is not in the Region %s, where everything here is", value, v.region)
 	}
+}
+
+// secret wants the whole ARN: a permission is for that, and ECS takes no other
+// when it is to hand over one key of the secret.
+func (v *validator) secret(key, value string) {
+	v.arn(key, value, "secretsmanager")
+	v.form(key, value, secretForm, "a secret's whole ARN, which ends in a hyphen and six characters that Secrets Manager chose")
 }
 
 // needs complains when value is missing although why makes it necessary.
@@ -92,7 +107,14 @@ func (v *validator) needs(key, value, why string) {
 }
 
 func (v *validator) top(s Settings) {
-	v.form("name", s.Name, nameForm, "2 to 12 of a-z, 0-9 and -, beginning with a letter")
+	const want = "2 to 12 of a-z, 0-9 and -, beginning with a letter, no two hyphens together"
+	v.form("name", s.Name, nameForm, want)
+	if n := len(s.Name); n == 1 || n > 12 {
+		v.problem("name", "%q has %d characters; use %s", s.Name, n, want)
+	}
+	if keptForm.MatchString(s.Name) {
+		v.problem("name", "%q: AWS keeps names that begin with aws, ssm or sg- for itself", s.Name)
+	}
 	v.form("region", s.Region, regionForm, "a Region such as ap-northeast-1")
 	v.oneOf("data", s.Data, "retain", "destroy")
 	v.form("permissions_boundary", s.PermissionsBoundary, policyForm, "the name of an IAM policy, without arn: in front")
@@ -100,9 +122,12 @@ func (v *validator) top(s Settings) {
 		v.problem("log_retention_days", "%d days are not among those that CloudWatch Logs has: %s", s.LogRetentionDays, strings.Trim(fmt.Sprint(retentions()), "[]"))
 	}
 	v.form("alarm_email", s.AlarmEmail, mailForm, "an e-mail address")
-	for name := range s.Tags {
+	for name, value := range s.Tags {
 		if strings.HasPrefix(strings.ToLower(name), "aws:") {
 			v.problem("tags", "%q: AWS keeps keys that begin with aws: for itself", name)
+		}
+		if !tagForm.MatchString(name+value) || name == "" || len([]rune(name)) > 128 || len([]rune(value)) > 256 {
+			v.problem("tags", "%q = %q: IAM takes letters, digits, spaces and _.:/=+-@ in tags, 128 in a key and 256 in a value", name, value)
 		}
 	}
 }
@@ -197,8 +222,8 @@ func (v *validator) closed(s Settings) {
 	if len(missing) > 0 {
 		v.problem("network.endpoints", "lacks %s: with egress = \"none\" nothing else reaches these services", strings.Join(missing, ", "))
 	}
-	if s.GitLab.Compute != "none" && s.GitLab.ImageSource == "docker-hub" {
-		v.problem("gitlab.image_source", "docker-hub is not reachable with egress = \"none\"; use ecr or pull-through")
+	if s.GitLab.Compute != "none" && s.GitLab.ImageSource != "ecr" {
+		v.problem("gitlab.image_source", "%s needs a way to the internet, pull-through for the first pull of a version, and egress = \"none\" has none; use ecr", s.GitLab.ImageSource)
 	}
 	if !strings.HasPrefix(s.Runners.Source, "s3://") {
 		v.problem("runners.gitlab_runner_source", "%q is not reachable with egress = \"none\"; copy gitlab-runner to a bucket and give s3://bucket/prefix", s.Runners.Source)
@@ -249,8 +274,14 @@ func (v *validator) entry(s Settings) {
 			v.problem("entry.domain", "%q is not in the zone %q", e.Domain, e.ZoneName)
 		}
 	}
+	if len(e.Domain) > 64 && e.HostedZone != "" && e.Certificate == "" {
+		v.problem("entry.domain", "%q has %d characters; ACM makes certificates for up to 64", e.Domain, len(e.Domain))
+	}
 	v.arn("entry.certificate_arn", e.Certificate, "acm")
 	v.arn("entry.web_acl_arn", e.WebACL, "wafv2")
+	if strings.Contains(e.WebACL, ":global/") {
+		v.problem("entry.web_acl_arn", "%q is for CloudFront; a load balancer takes one with :regional/ in it", e.WebACL)
+	}
 }
 
 func (v *validator) gitlab(s Settings) {
@@ -272,7 +303,10 @@ func (v *validator) gitlab(s Settings) {
 	if g.ImageSource == "pull-through" {
 		v.needs("gitlab.pull_through_secret", g.PullSecret, "pull-through")
 	}
-	v.arn("gitlab.pull_through_secret", g.PullSecret, "secretsmanager")
+	v.secret("gitlab.pull_through_secret", g.PullSecret)
+	if g.PullSecret != "" && !strings.Contains(g.PullSecret, ":secret:ecr-pullthroughcache/") {
+		v.problem("gitlab.pull_through_secret", "%q: ECR takes a secret whose name begins with ecr-pullthroughcache/", g.PullSecret)
+	}
 	v.form("gitlab.root_email", g.RootEmail, mailForm, "an e-mail address")
 	v.form("gitlab.instance_type", g.InstanceType, typeForm, "an instance type such as m7i.xlarge")
 	v.between("gitlab.disk_gib", g.DiskGiB, 20, 16384, " GiB")
@@ -317,5 +351,5 @@ func (v *validator) mail(g GitLab) {
 		v.needs("gitlab.smtp_secret_arn", g.SMTPSecret, "smtp")
 	}
 	v.form("gitlab.smtp_host", g.SMTPHost, domainForm, "a host name")
-	v.arn("gitlab.smtp_secret_arn", g.SMTPSecret, "secretsmanager")
+	v.secret("gitlab.smtp_secret_arn", g.SMTPSecret)
 }

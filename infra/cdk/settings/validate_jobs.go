@@ -110,9 +110,15 @@ func (v *validator) builds(s Settings) {
 	v.between("builds.minutes", b.Minutes, 5, 2160, " minutes")
 	v.between("builds.queued_minutes", b.QueuedMinutes, 5, 480, " minutes")
 	v.oneOf("builds.cache", b.Cache, "registry", "local")
+	if b.Cache == "local" && (b.InVPC || b.Compute == "BUILD_GENERAL1_2XLARGE") {
+		v.problem("builds.cache", "CodeBuild keeps no layers on a machine with in_vpc or on BUILD_GENERAL1_2XLARGE; use registry")
+	}
 	v.between("builds.keep_images", b.KeepImages, 1, 10000, " images")
 	for _, name := range b.Repositories {
 		v.form("builds.repositories", name, repoForm, "a repository name such as app or team/app")
+		if slices.Contains([]string{"coordinator", "job", "gitlab"}, name) || strings.HasPrefix(name, "docker-hub/") {
+			v.problem("builds.repositories", "%q is a repository of this deployment already; take another name", name)
+		}
 	}
 	for _, id := range b.PushFrom {
 		v.form("builds.push_from_accounts", id, accountForm, "an account id of 12 digits")

@@ -60,7 +60,11 @@ func (b *Builds) addProject(n *Network, role awsiam.CfnRole) {
 		PrivilegedMode: jsii.Bool(true),
 	}
 	if set.DockerServer {
-		environment.DockerServer = &awscodebuild.CfnProject_DockerServerProperty{ComputeType: &set.Compute}
+		server := &awscodebuild.CfnProject_DockerServerProperty{ComputeType: &set.Compute}
+		if set.InVPC {
+			server.SecurityGroupIds = list(n.groupID(access.Builds))
+		}
+		environment.DockerServer = server
 	}
 	props := &awscodebuild.CfnProjectProps{
 		Name: &b.Project, Description: jsii.String("Docker images for GitLab jobs; started by codebuild-bridge"),

@@ -172,6 +172,8 @@ func (g *GitLab) addSSH(e *entry) elb.NetworkLoadBalancer {
 			Port: port, Protocol: elb.Protocol_TCP, DefaultAction: elb.NetworkListenerAction_Forward(&[]elb.INetworkTargetGroup{through}, nil),
 		})
 	}
+	// Written for TLS listeners alone, of which there is none: SSH ends at
+	// GitLab, which keeps its own log. On all the same for those to come.
 	nlb.LogAccessLogs(g.accessLogs, jsii.String("ssh"))
 	return nlb
 }

@@ -57,7 +57,7 @@ func (n *Network) addKey() {
 	})
 	n.Key.AddToResourcePolicy(awsiam.NewPolicyStatement(&awsiam.PolicyStatementProps{
 		Sid:     jsii.String("Logs"),
-		Actions: list("kms:Encrypt", "kms:Decrypt", "kms:ReEncryptFrom", "kms:ReEncryptTo", "kms:GenerateDataKey", "kms:DescribeKey"), Resources: list("*"),
+		Actions: list("kms:Encrypt", "kms:Decrypt", "kms:ReEncryptFrom", "kms:ReEncryptTo", "kms:GenerateDataKey", "kms:GenerateDataKeyWithoutPlaintext", "kms:DescribeKey"), Resources: list("*"),
 		Principals: &[]awsiam.IPrincipal{awsiam.NewServicePrincipal(jsii.String("logs."+n.s.Region+".amazonaws.com"), nil)},
 		Conditions: &map[string]any{"ArnLike": map[string]any{
 			"kms:EncryptionContext:aws:logs:arn": []string{n.logGroupARN("*"), n.place.ARN("logs", "log-group:/aws/events/"+n.s.Name+"-*")},

@@ -48,7 +48,7 @@ func variants(t *testing.T) []variant {
 			AvailabilityZones: []string{"ap-northeast-1a", "ap-northeast-1c"},
 			PrivateSubnets:    []string{"subnet-0a1b2c3d", "subnet-1a1b2c3d"}, PublicSubnets: []string{"subnet-2a1b2c3d", "subnet-3a1b2c3d"},
 		}
-		s.Builds.InVPC, s.Builds.DockerServer, s.Builds.Cache = true, true, "local"
+		s.Builds.InVPC, s.Builds.DockerServer = true, true
 		s.Builds.PushFrom = []string{"210987654321"}
 		s.PermissionsBoundary = "boundary"
 		s.Runners.ExecIntoTask = true
@@ -66,7 +66,8 @@ func variants(t *testing.T) []variant {
 	})
 	add("Fargate with Git over SSH and backups", "small", func(s *settings.Settings) {
 		s.Entry.SSH, s.GitLab.BackupDays, s.GitLab.ExecIntoTask, s.CustomerKey = "nlb", 7, true, true
-		s.GitLab.ObjectBucket, s.PermissionsBoundary = true, "boundary"
+		s.GitLab.ObjectBucket, s.PermissionsBoundary, s.Builds.Cache = true, "boundary", "local"
+		s.Name = "longest-name"
 	})
 	add("open to the world", "team", func(s *settings.Settings) {
 		s.Entry.AllowedCIDRs, s.Entry.OpenToWorld = []string{access.World}, true
@@ -89,6 +90,8 @@ func TestPromises(t *testing.T) {
 		{"every wildcard has a reason", everyWildcardHasAReason},
 		{"nobody lets the world in", nobodyLetsTheWorldIn},
 		{"EC2 takes each description", descriptionsAreTaken},
+		{"services take each name and text", namesAndTextsAreTaken},
+		{"builds reach their Docker server", buildsReachTheirDockerServer},
 		{"only the manager reaches a job", onlyTheManagerReachesAJob},
 		{"roles are apart", rolesAreApart},
 		{"images can be pulled", imagesCanBePulled},
@@ -296,8 +299,14 @@ func servicesActForThisAccount(t *testing.T, v made) {
 	const account = `{"Ref":"AWS::AccountId"}`
 	for _, r := range v.d.Of("AWS::IAM::Role") {
 		for _, s := range template.Many(template.At(r.Properties, "AssumeRolePolicyDocument", "Statement")) {
-			// EC2 does not send the key.
-			if template.At(s, "Principal", "Service") != "ec2.amazonaws.com" && asJSON(template.At(s, "Condition", "StringEquals", "aws:SourceAccount")) != account {
+			// EC2 does not send the key, and AWS Backup is not known to.
+			if service := template.At(s, "Principal", "Service"); service == "ec2.amazonaws.com" || service == "backup.amazonaws.com" {
+				if template.At(s, "Condition") != nil {
+					t.Errorf("%s: %v could not take it: %s", r, service, asJSON(s))
+				}
+				continue
+			}
+			if asJSON(template.At(s, "Condition", "StringEquals", "aws:SourceAccount")) != account {
 				t.Errorf("%s: any account's service may take it: %s", r, asJSON(s))
 			}
 		}

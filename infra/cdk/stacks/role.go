@@ -36,9 +36,11 @@ func (p part) role(id string, r access.Role, more ...awsiam.PolicyDocument) awsi
 }
 
 // ownAccountOnly keeps a service from taking the role on behalf of somebody
-// else's account. EC2 does not send the key.
+// else's account. EC2 does not send the key, and of AWS Backup it is nowhere
+// written for roles: were it missing, no backup would ever be made. Both take a
+// role only where somebody of this account passed it.
 func (p part) ownAccountOnly(service string) *map[string]any {
-	if service == "ec2.amazonaws.com" {
+	if service == "ec2.amazonaws.com" || service == "backup.amazonaws.com" {
 		return nil
 	}
 	return &map[string]any{"StringEquals": map[string]string{"aws:SourceAccount": p.place.Account}}
