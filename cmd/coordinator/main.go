@@ -104,6 +104,9 @@ func serve(ctx context.Context, args, environ []string, stderr io.Writer) error 
 	if err != nil {
 		return err
 	}
+	if settings.Umask >= 0 {
+		syscall.Umask(settings.Umask)
+	}
 	// The agent shares the task's memory with the job: it collects its own
 	// garbage after less growth than the default of 100 % of at least 4 MiB.
 	debug.SetGCPercent(25)

@@ -57,8 +57,16 @@ func TestJobInItsOwnImage(t *testing.T) {
 			t.Errorf("%d definitions were registered after %d jobs, want %d", got, n+1, want)
 		}
 	}
+	// What the helper clones, users of other images may change.
+	j := w.job("CI_JOB_IMAGE=docker.io/debian")
+	j.stage("prepare").want(t, succeeded)
+	j.stage("run", j.script("umask"), "get_sources").want(t, succeeded, "0000\n")
+	if r := j.run("umask"); strings.HasPrefix(r.stdout, "0000") {
+		t.Errorf("the job's own umask: %s", r.stdout)
+	}
+	j.stage("cleanup").want(t, succeeded)
 	// A job without an image runs as ever.
-	j := w.job()
+	j = w.job()
 	j.stage("prepare").want(t, succeeded)
 	j.run("echo this is $WHICH").want(t, succeeded, "this is helper")
 	j.stage("cleanup").want(t, succeeded)

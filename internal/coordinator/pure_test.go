@@ -30,8 +30,8 @@ func TestReadSettings(t *testing.T) {
 		t.Errorf("set: %+v, %v", s, err)
 	}
 	// All mistakes at once, and no secret in them.
-	_, err = read(wire.EnvPublicKey+"=rubbish", wire.EnvHostKeySeed+"=topsecret", wire.EnvIdleLimit+"=soon", wire.EnvDeadline+"=tomorrow", wire.EnvSpoolLimit+"=-1", wire.EnvStopTimeout+"=-3s")
-	for _, name := range []string{wire.EnvPublicKey, wire.EnvHostKeySeed, wire.EnvIdleLimit, wire.EnvDeadline, wire.EnvSpoolLimit, wire.EnvStopTimeout} {
+	_, err = read(wire.EnvPublicKey+"=rubbish", wire.EnvHostKeySeed+"=topsecret", wire.EnvIdleLimit+"=soon", wire.EnvDeadline+"=tomorrow", wire.EnvSpoolLimit+"=-1", wire.EnvStopTimeout+"=-3s", wire.EnvUmask+"=8")
+	for _, name := range []string{wire.EnvPublicKey, wire.EnvHostKeySeed, wire.EnvIdleLimit, wire.EnvDeadline, wire.EnvSpoolLimit, wire.EnvStopTimeout, wire.EnvUmask} {
 		if err == nil || !strings.Contains(err.Error(), name) {
 			t.Errorf("%s is not among the mistakes: %v", name, err)
 		}

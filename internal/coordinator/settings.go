@@ -31,6 +31,8 @@ type Settings struct {
 	SpoolLimit int64
 	// StopTimeout is the time between SIGTERM and SIGKILL from outside.
 	StopTimeout time.Duration
+	// Umask is for the agent and its scripts; -1 keeps what the container has.
+	Umask int
 	// ContactFile is shared with the other agents of the task; "" is alone.
 	ContactFile string
 	// Hosts are names for the task itself, and HostsFile is where to write them.
@@ -53,7 +55,7 @@ func secrets() []string {
 	return []string{
 		wire.EnvPublicKey, wire.EnvHostKeySeed, wire.EnvIdleLimit, wire.EnvDeadline,
 		wire.EnvSpoolLimit, wire.EnvResumeLimit, wire.EnvStopTimeout,
-		wire.EnvContactFile, wire.EnvHosts, wire.EnvHostsFile,
+		wire.EnvContactFile, wire.EnvHosts, wire.EnvHostsFile, wire.EnvUmask,
 	}
 }
 
@@ -89,6 +91,7 @@ func ReadSettings(getenv func(string) string) (Settings, error) {
 
 	s := Settings{
 		HostKeySeed: getenv(wire.EnvHostKeySeed),
+		Umask:       -1,
 		ContactFile: getenv(wire.EnvContactFile),
 		Hosts:       strings.Fields(getenv(wire.EnvHosts)),
 		HostsFile:   cmp.Or(getenv(wire.EnvHostsFile), "/etc/hosts"),
@@ -96,6 +99,13 @@ func ReadSettings(getenv func(string) string) (Settings, error) {
 		ResumeLimit: duration(wire.EnvResumeLimit, defaultResumeLimit),
 		SpoolLimit:  number(wire.EnvSpoolLimit, defaultSpoolLimit),
 		StopTimeout: duration(wire.EnvStopTimeout, defaultStopTimeout),
+	}
+	if text := getenv(wire.EnvUmask); text != "" {
+		mask, err := strconv.ParseUint(text, 8, 9)
+		if err != nil {
+			mistake(wire.EnvUmask, "%q is not a umask like 0022", text)
+		}
+		s.Umask = int(mask)
 	}
 	if deadline := number(wire.EnvDeadline, 0); deadline > 0 {
 		s.Deadline = time.Unix(deadline, 0)

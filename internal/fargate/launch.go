@@ -112,7 +112,7 @@ func overrides(spec task.Spec) *types.TaskOverride {
 	}
 	override(spec.Container, spec.Environment)
 	if spec.Image != nil {
-		override(wire.HelperName, spec.Environment)
+		override(wire.HelperName, append(slices.Clone(spec.Environment), task.Variable{Name: wire.EnvUmask, Value: "0000"}))
 		for _, s := range spec.Image.Services {
 			override(s.Container, s.Environment)
 		}

@@ -46,6 +46,11 @@ const (
 	// while another works.
 	EnvContactFile = "COORDINATOR_CONTACT_FILE"
 
+	// EnvUmask is the agent's and its scripts' umask, in octal digits. The helper
+	// of a job's own image gets 0000, as under GitLab's docker executor: what it
+	// clones, users of other images change.
+	EnvUmask = "COORDINATOR_UMASK"
+
 	// EnvHosts are names, separated by spaces, for 127.0.0.1: the containers of
 	// a task share its address, and services are reached by their names.
 	EnvHosts = "COORDINATOR_HOSTS"
