@@ -118,6 +118,16 @@ func buildsReachTheirDockerServer(t *testing.T, v made) {
 	}
 }
 
+// addressesFollowTheirGateway has each public address wait for the way out, which
+// nothing in its properties refers to.
+func addressesFollowTheirGateway(t *testing.T, v made) {
+	for _, r := range append(v.d.Of("AWS::EC2::EIPAssociation"), v.d.Of("AWS::EC2::NatGateway")...) {
+		if !strings.Contains(asJSON(r.DependsOn), "DefaultRoute") && !strings.Contains(asJSON(r.DependsOn), "VPCGW") {
+			t.Errorf("%s: it may come before the VPC has an internet gateway: %s", r, asJSON(r.DependsOn))
+		}
+	}
+}
+
 // TestEndpointsExist compares the names that settings allow with those that CDK
 // knows: another one is a service name that EC2 refuses.
 func TestEndpointsExist(t *testing.T) {

@@ -92,6 +92,7 @@ func TestPromises(t *testing.T) {
 		{"EC2 takes each description", descriptionsAreTaken},
 		{"services take each name and text", namesAndTextsAreTaken},
 		{"builds reach their Docker server", buildsReachTheirDockerServer},
+		{"addresses follow their gateway", addressesFollowTheirGateway},
 		{"only the manager reaches a job", onlyTheManagerReachesAJob},
 		{"roles are apart", rolesAreApart},
 		{"images can be pulled", imagesCanBePulled},

@@ -68,7 +68,7 @@ func (n *Network) addVPC() []string {
 	vpc := awsec2.NewVpc(n.stack, jsii.String("Vpc"), props)
 	n.VPC = vpc
 	if nat != nil {
-		n.hardenNAT(nat, allocations[0])
+		n.hardenNAT(vpc, nat, allocations[0])
 	}
 	if n.s.Network.FlowLogs {
 		n.addFlowLogs(vpc)
@@ -78,7 +78,7 @@ func (n *Network) addVPC() []string {
 
 // hardenNAT gives the NAT instance its fixed address, opens exactly the ports
 // that may leave, and sets what CDK's construct leaves at its default.
-func (n *Network) hardenNAT(nat awsec2.NatInstanceProviderV2, allocation string) {
+func (n *Network) hardenNAT(vpc awsec2.Vpc, nat awsec2.NatInstanceProviderV2, allocation string) {
 	cidr := awsec2.Peer_Ipv4(&n.s.Network.CIDR)
 	for _, port := range n.s.Network.OutPorts {
 		why := jsii.String(fmt.Sprintf("network.out_ports has %d", port))
@@ -92,9 +92,10 @@ func (n *Network) hardenNAT(nat awsec2.NatInstanceProviderV2, allocation string)
 		DeviceName: jsii.String("/dev/xvda"),
 		Ebs:        &awsec2.CfnInstance_EbsProperty{Encrypted: jsii.Bool(true), VolumeType: jsii.String("gp3"), VolumeSize: jsii.Number(8)},
 	}})
+	// EC2 refuses an address in a VPC that has no internet gateway yet.
 	awsec2.NewCfnEIPAssociation(n.stack, jsii.String("NatAddress"), &awsec2.CfnEIPAssociationProps{
 		AllocationId: &allocation, InstanceId: instance.InstanceId(),
-	})
+	}).Node().AddDependency((*vpc.PublicSubnets())[0].InternetConnectivityEstablished())
 }
 
 // addFlowLogs records what security groups turned away.
