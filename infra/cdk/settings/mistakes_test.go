@@ -124,6 +124,8 @@ func mistakes() []mistake {
 		{"", "[runners]\nschedule_on = \"0 8 * * 1-5\"\n", "runners.schedule_on", "go together"},
 		{"", "[runners]\nschedule_on = \"8:00\"\nschedule_off = \"0 20 * * *\"\n", "runners.schedule_on", "five cron fields"},
 		{"", "[runners]\nschedule_on = \"0 8 * * *\"\nschedule_off = \"20:00\"\n", "runners.schedule_off", "five cron fields"},
+		{"", "[runners]\ntime_zone = \"Asia/Tokio\"\n", "runners.time_zone", "a time zone such as"},
+		{"", "[runners]\ntime_zone = \"JST\"\n", "runners.time_zone", "a time zone such as"},
 		{"", "[runners]\nimages = [\"alpine latest\"]\n", "runners.images", "an image's name"},
 		{"", "[runners]\nservices = [\"-x\"]\n", "runners.services", "an image's name"},
 		{"", "[runners]\nmax_cpu = 1024\n", "runners.max_cpu", "go together"},

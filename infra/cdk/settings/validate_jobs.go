@@ -6,6 +6,8 @@ import (
 	"regexp"
 	"slices"
 	"strings"
+	"time"
+	_ "time/tzdata" // so that a machine without time zones judges alike
 
 	"github.com/fargate-driver/fargate-driver/internal/task"
 )
@@ -52,6 +54,9 @@ func (v *validator) runners(s Settings) {
 	}
 	v.form("runners.schedule_on", r.ScheduleOn, cronForm, "five cron fields such as 0 8 * * 1-5")
 	v.form("runners.schedule_off", r.ScheduleOff, cronForm, "five cron fields such as 0 20 * * 1-5")
+	if _, err := time.LoadLocation(r.TimeZone); err != nil || !strings.Contains(r.TimeZone, "/") {
+		v.problem("runners.time_zone", "%q is not a time zone such as Asia/Tokyo or Etc/UTC", r.TimeZone)
+	}
 	for _, list := range []struct {
 		key    string
 		images []string
