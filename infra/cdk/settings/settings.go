@@ -26,8 +26,8 @@ type Settings struct {
 // Network is the VPC.
 type Network struct {
 	CIDR              string   `toml:"cidr" default:"10.60.0.0/16" doc:"Address range of a new VPC, /16 to /22. Each running job takes one address of a private subnet." example:"10.20.0.0/16"`
-	VPC               string   `toml:"vpc" doc:"Id of an existing VPC to use instead of a new one. cidr is then its range, and the next three keys are needed." example:"vpc-0a1b2c3d"`
-	AvailabilityZones []string `toml:"availability_zones" doc:"With vpc: its availability zones, in the order of the subnets. GitLab's disk is in the first: do not change the order later." example:"[\"ap-northeast-1a\", \"ap-northeast-1c\"]"`
+	VPC               string   `toml:"vpc" doc:"Id of an existing VPC to use instead of a new one. cidr is then its range, and the next three keys belong to it." example:"vpc-0a1b2c3d"`
+	AvailabilityZones []string `toml:"availability_zones" doc:"With vpc: its availability zones, in the order of the subnets. With a new VPC: two zones that have the instance types; empty are the first two that AWS lists. GitLab's disk is in the first: do not change them later." example:"[\"ap-northeast-1a\", \"ap-northeast-1c\"]"`
 	PrivateSubnets    []string `toml:"private_subnets" doc:"With vpc: a private subnet in each zone." example:"[\"subnet-0a1b2c3d\", \"subnet-1a1b2c3d\"]"`
 	PublicSubnets     []string `toml:"public_subnets" doc:"With vpc: a public subnet in each zone. Only an internet-facing entry needs them." example:"[\"subnet-2a1b2c3d\", \"subnet-3a1b2c3d\"]"`
 	Egress            string   `toml:"egress" default:"nat-gateway" doc:"How private subnets of a new VPC reach the internet: nat-gateway, nat-instance (one small EC2 instance with a fixed address; cheap, not redundant) or none." example:"none"`

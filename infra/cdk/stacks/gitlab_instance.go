@@ -18,7 +18,7 @@ func (g *GitLab) addInstance(image, registry string, logs awscdk.CfnResource) {
 	n := g.network
 	subnet := n.private()[0] // a disk lives in one zone, and its host with it
 	volume := awsec2.NewCfnVolume(g.stack, jsii.String("Data"), &awsec2.CfnVolumeProps{
-		AvailabilityZone: subnet.AvailabilityZone(), Size: jsii.Number(g.s.GitLab.DiskGiB), VolumeType: jsii.String("gp3"), Encrypted: jsii.Bool(true),
+		AvailabilityZone: n.zone(subnet), Size: jsii.Number(g.s.GitLab.DiskGiB), VolumeType: jsii.String("gp3"), Encrypted: jsii.Bool(true),
 		Tags: &[]*awscdk.CfnTag{{Key: jsii.String("Name"), Value: jsii.String(g.name("gitlab-data"))}, {Key: jsii.String("fargate-driver:part"), Value: jsii.String(g.name("gitlab"))}},
 	})
 	if n.Key != nil {

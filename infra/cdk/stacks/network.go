@@ -134,6 +134,16 @@ func (n *Network) privateIDs() []string {
 	return ids
 }
 
+// zone is where a subnet is. A new one is asked itself: the list of zones that
+// CloudFormation gives may have another order one day, in a stack that is
+// updated alone, and a disk would be made anew, in a zone without its host.
+func (n *Network) zone(subnet awsec2.ISubnet) *string {
+	if n.s.Network.VPC != "" {
+		return subnet.AvailabilityZone()
+	}
+	return subnet.Node().DefaultChild().(awsec2.CfnSubnet).AttrAvailabilityZone()
+}
+
 // edge are the subnets of load balancers.
 func (n *Network) edge() *awsec2.SubnetSelection {
 	if n.s.Entry.Scheme == "internet-facing" {

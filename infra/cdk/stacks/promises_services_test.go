@@ -94,6 +94,36 @@ func namesAndTextsAreTaken(t *testing.T, v made) {
 	}
 }
 
+// descriptionsAreTaken holds texts to what EC2 takes and no schema says: with
+// another character a deployment fails.
+func descriptionsAreTaken(t *testing.T, v made) {
+	taken := regexp.MustCompile(`^[a-zA-Z0-9. _\-:/()#,@\[\]+=&;{}!$*]{1,255}$`)
+	seen := 0
+	var look func(what template.Resource, value any)
+	look = func(what template.Resource, value any) {
+		properties, _ := value.(map[string]any)
+		for key, value := range properties {
+			if text, ok := value.(string); ok && strings.HasSuffix(key, "Description") {
+				seen++
+				if !taken.MatchString(text) {
+					t.Errorf("%s: %q", what, text)
+				}
+			}
+			for _, inner := range template.Many(value) {
+				look(what, inner)
+			}
+		}
+	}
+	for _, kind := range []string{"AWS::EC2::SecurityGroup", "AWS::EC2::SecurityGroupIngress", "AWS::EC2::SecurityGroupEgress"} {
+		for _, r := range v.d.Of(kind) {
+			look(r, r.Properties)
+		}
+	}
+	if seen < 5 {
+		t.Errorf("only %d descriptions were seen", seen)
+	}
+}
+
 // buildsReachTheirDockerServer holds a project in a VPC to what CodeBuild asks
 // of its Docker server: a security group that lets the project's group in.
 func buildsReachTheirDockerServer(t *testing.T, v made) {
@@ -124,6 +154,26 @@ func addressesFollowTheirGateway(t *testing.T, v made) {
 	for _, r := range append(v.d.Of("AWS::EC2::EIPAssociation"), v.d.Of("AWS::EC2::NatGateway")...) {
 		if !strings.Contains(asJSON(r.DependsOn), "DefaultRoute") && !strings.Contains(asJSON(r.DependsOn), "VPCGW") {
 			t.Errorf("%s: it may come before the VPC has an internet gateway: %s", r, asJSON(r.DependsOn))
+		}
+	}
+}
+
+// diskIsWhereItsHostIs has the disk's zone come from the subnet of its host, and
+// subnets in the zones that are set.
+func diskIsWhereItsHostIs(t *testing.T, v made) {
+	for _, r := range v.d.Of("AWS::EC2::Volume") {
+		zone := asJSON(r.Properties["AvailabilityZone"])
+		if v.s.Network.VPC != "" {
+			if zone != asJSON(v.s.Network.AvailabilityZones[0]) {
+				t.Errorf("%s is in %s", r, zone)
+			}
+		} else if !strings.Contains(zone, "Subnet1") || !strings.Contains(zone, "AvailabilityZone") {
+			t.Errorf("%s: its zone is not its host's: %s", r, zone)
+		}
+	}
+	for _, r := range v.d.Of("AWS::EC2::Subnet") {
+		if zones := v.s.Network.AvailabilityZones; len(zones) > 0 && !slices.Contains(zones, strings.Trim(asJSON(r.Properties["AvailabilityZone"]), `"`)) {
+			t.Errorf("%s is not in one of the zones %v", r, zones)
 		}
 	}
 }

@@ -29,13 +29,17 @@ func (n *Network) addVPC() []string {
 	}
 	props := &awsec2.VpcProps{
 		IpAddresses:                  awsec2.IpAddresses_Cidr(&n.s.Network.CIDR),
-		MaxAzs:                       jsii.Number(2),
 		NatGateways:                  jsii.Number(0),
 		SubnetConfiguration:          &subnets,
 		RestrictDefaultSecurityGroup: jsii.Bool(false), // needs a Lambda; nothing is in that group
 		GatewayEndpoints: &map[string]*awsec2.GatewayVpcEndpointOptions{
 			"S3": {Service: awsec2.GatewayVpcEndpointAwsService_S3()},
 		},
+	}
+	if zones := n.s.Network.AvailabilityZones; len(zones) > 0 {
+		props.AvailabilityZones = list(zones...)
+	} else {
+		props.MaxAzs = jsii.Number(2)
 	}
 	var addresses, allocations []string
 	if n.s.Network.Egress != "none" {
