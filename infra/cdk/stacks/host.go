@@ -12,7 +12,7 @@ import (
 )
 
 // host is an Auto Scaling group of one: an instance that is replaced when it
-// dies, and never doubled.
+// dies. One that still drains may have its successor beside it already.
 type host struct {
 	id, name     string // construct, and the group's name
 	profile      string // ARN
@@ -102,8 +102,9 @@ func (p part) host(h host) awsautoscaling.CfnAutoScalingGroup {
 	// deployment.
 	timeout := jsii.String(fmt.Sprintf("PT%dM", bootMinutes))
 	group.CfnOptions().SetCreationPolicy(&awscdk.CfnCreationPolicy{ResourceSignal: &awscdk.CfnResourceSignal{Count: jsii.Number(1), Timeout: timeout}})
-	// The old instance ends before the new one starts: there is one disk, one
-	// name for orphans, and no moment with two hosts.
+	// The old instance is told to end before the new one is asked for; whether
+	// Auto Scaling waits for its end is not promised. GitLab's disk holds its new
+	// host back, and a manager leaves alone what another one has started.
 	group.CfnOptions().SetUpdatePolicy(&awscdk.CfnUpdatePolicy{AutoScalingRollingUpdate: &awscdk.CfnAutoScalingRollingUpdate{
 		MaxBatchSize: jsii.Number(1), MinInstancesInService: jsii.Number(0),
 		WaitOnResourceSignals: jsii.Bool(true), PauseTime: timeout,
