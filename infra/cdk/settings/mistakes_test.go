@@ -75,6 +75,7 @@ func mistakes() []mistake {
 		{`certificate_arn = "arn:aws:acm:ap-northeast-1:123456789012:certificate/x"`, "hosted_zone = \"x\"\nzone_name = \"example.com\"", "entry.hosted_zone", "a hosted zone's id"},
 		{"[entry]", "[entry]\nscheme = \"public\"", "entry.scheme", "use internal, internet-facing"},
 		{"[entry]", "[entry]\nprivate_too = true", "entry.private_too", "is private already"},
+		{"[entry]", "[network]\nout_ports = [443]\n[entry]\nplain_http = true\nscheme = \"internet-facing\"", "network.out_ports", "lacks 80"},
 		{"[entry]", "[entry]\nssh = \"yes\"", "entry.ssh", "use none, nlb, in-front"},
 		{"[entry]", "[entry]\nidle_seconds = 5000", "entry.idle_seconds", "outside 1 to 4000"},
 		{"[entry]", "[entry]\nweb_acl_arn = \"x\"", "entry.web_acl_arn", "not an ARN"},

@@ -269,6 +269,9 @@ func (v *validator) entry(s Settings) {
 	case !e.PlainHTTP && e.HostedZone == "" && e.Certificate == "":
 		v.problem("entry.domain", "needs hosted_zone (and zone_name) for a new certificate, or certificate_arn")
 	}
+	if e.PlainHTTP && e.Scheme == "internet-facing" && !slices.Contains(s.Network.OutPorts, 80) {
+		v.problem("network.out_ports", "lacks 80, by which jobs reach a plain_http GitLab through the NAT")
+	}
 	if e.Private && (e.Scheme != "internet-facing" || e.PlainHTTP) {
 		v.problem("entry.private_too", "goes with scheme = \"internet-facing\" and TLS; an internal entry is private already")
 	}
