@@ -159,10 +159,10 @@ func TestServices(t *testing.T) {
 // The agents of a task stay as long as one of them is needed, and go together.
 func TestIdleLimitWithAHelper(t *testing.T) {
 	t.Parallel()
-	w := imageWorld(t, localaws.Options{}, "[Agent]\nIdleLimit = \"3s\"\n")
+	w := imageWorld(t, localaws.Options{}, "[Agent]\nIdleLimit = \"10s\"\n")
 	j := w.job("CI_JOB_IMAGE=docker.io/debian")
 	j.stage("prepare").want(t, succeeded)
-	j.run("sleep 7").want(t, succeeded)
+	j.run("sleep 14").want(t, succeeded)
 	j.stage("run", j.script("echo here is $WHICH"), "archive_cache").want(t, succeeded, "here is helper")
 	ctx, cancel := context.WithTimeout(t.Context(), soon)
 	defer cancel()
