@@ -232,7 +232,7 @@ func (r *run) notice(n wire.NoticeMessage) {
 	event := Event{Kind: Other, Left: n.Left, Count: n.Count, Text: n.Text}
 	switch n.Kind {
 	case wire.NoticeStopping:
-		event.Kind, r.stop = TaskStopping, event
+		event.Kind, r.stop, r.goneBy = TaskStopping, event, time.Now().Add(n.Left)
 	case wire.NoticeMemory:
 		event.Kind = OutOfMemory
 	}

@@ -56,6 +56,9 @@ func (r *run) pause(ctx, work context.Context, o *outage, cause error) error {
 	}
 	o.resumed = time.Time{}
 	r.tell(o, cause)
+	if !r.goneBy.IsZero() && (errors.Is(cause, ErrRefused) || now.After(r.goneBy)) {
+		return fmt.Errorf("%w: %s; how the script ended could not be heard any more: %w", ErrStopping, r.stop.Text, cause)
+	}
 	if now.Sub(o.since) >= r.options.ResumeLimit {
 		return fmt.Errorf("%w and did not come back within %s: %w", ErrLost, r.options.ResumeLimit, cause)
 	}

@@ -252,6 +252,24 @@ func TestAgentKilledAndStartedAnew(t *testing.T) {
 	}
 }
 
+// An agent that said that its task is being stopped and is gone then does not
+// come back: nobody seeks it for the resume limit.
+func TestAgentGoneAfterItsNotice(t *testing.T) {
+	t.Parallel()
+	agent := agenttest.Start(t)
+	begun := &agenttest.Output{At: "begun", Reached: func() { syscall.Kill(agent.PID, syscall.SIGTERM) }}
+	_, err := sshexec.Run(t.Context(), agent.Target, script("gone", "trap '' TERM; echo begun; exec sleep 20", begun, io.Discard), sshexec.Options{
+		Notify: func(e sshexec.Event) {
+			if e.Kind == sshexec.TaskStopping {
+				syscall.Kill(agent.PID, syscall.SIGKILL)
+			}
+		},
+	})
+	if !errors.Is(err, sshexec.ErrStopping) || !strings.Contains(err.Error(), "could not be heard any more") {
+		t.Errorf("got %v", err)
+	}
+}
+
 // Cancelling while the connection is away: the script is cancelled as soon as
 // the connection is back, and not forgotten.
 func TestCancelDuringAnOutage(t *testing.T) {

@@ -37,11 +37,12 @@ type run struct {
 	options Options
 	client  string // our name towards the agent, see wire.Request
 
-	sentTo string // the instance that has the whole script
-	offset int64  // position in the log up to which all is written, or -1
-	plain  bool   // a script was started over plain SSH: no second try
-	mute   bool   // our output is gone, see follower.write
-	stop   Event  // the last TaskStopping, for the error
+	sentTo string    // the instance that has the whole script
+	offset int64     // position in the log up to which all is written, or -1
+	plain  bool      // a script was started over plain SSH: no second try
+	mute   bool      // our output is gone, see follower.write
+	stop   Event     // the last TaskStopping, for the error
+	goneBy time.Time // when a task that said so is gone; zero while none has
 
 	// giveUp cancels the script for a reason of our own.
 	giveUp context.CancelCauseFunc
