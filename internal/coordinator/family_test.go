@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"os/exec"
+	"strconv"
 	"strings"
 	"syscall"
 	"testing"
@@ -73,6 +74,11 @@ func TestDaemonsStayForTheNextScript(t *testing.T) {
 	agent := agenttest.Start(t)
 	run(t, agent, "sh -c 'while sleep 0.01; do echo chatter; done' & echo $!") // holds the output, and talks
 	pid := strings.TrimSpace(run(t, agent, "setsid sh -c 'while sleep 0.01; do :; done' >/dev/null 2>&1 & echo $!"))
+	daemon, err := strconv.Atoi(pid)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { syscall.Kill(-daemon, syscall.SIGKILL) }) // its session's group: the agent's own end is a KILL
 	if got := run(t, agent, "kill -0 "+pid+" && echo there"); got != "there\n" {
 		t.Errorf("got %q", got)
 	}
