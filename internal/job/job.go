@@ -22,12 +22,10 @@ import (
 type Job struct {
 	ID          int64
 	Name        string
-	Stage       string
 	PipelineID  int64
 	ProjectID   int64
 	ProjectPath string
 	ProjectURL  string // where the project is, without credentials
-	Runner      string // the runner's short token
 	Timeout     time.Duration
 
 	// Image and Services say what .gitlab-ci.yml asks for. ServicesErr is why
@@ -84,7 +82,6 @@ type response struct {
 	ID      int64 `json:"id"`
 	JobInfo struct {
 		Name        string `json:"name"`
-		Stage       string `json:"stage"`
 		PipelineID  int64  `json:"pipeline_id"`
 		ProjectID   int64  `json:"project_id"`
 		ProjectPath string `json:"project_full_path"`
@@ -113,8 +110,7 @@ type response struct {
 func Read(getenv func(string) string, file io.Reader) (Job, error) {
 	variable := func(name string) string { return getenv("CUSTOM_ENV_" + name) }
 	j := Job{
-		Runner: variable("CI_RUNNER_SHORT_TOKEN"),
-		Image:  variable("CI_JOB_IMAGE"),
+		Image: variable("CI_JOB_IMAGE"),
 		Request: Request{
 			TaskDefinition:   variable(TaskDefinitionVariable),
 			PlatformVersion:  variable(PlatformVersionVariable),
@@ -137,7 +133,7 @@ func Read(getenv func(string) string, file io.Reader) (Job, error) {
 		return Job{}, errors.New("reading the job from JOB_RESPONSE_FILE: it has no job id")
 	}
 	j.ID, j.Trusted = r.ID, true
-	j.Name, j.Stage = r.JobInfo.Name, r.JobInfo.Stage
+	j.Name = r.JobInfo.Name
 	j.PipelineID, j.ProjectID, j.ProjectPath = r.JobInfo.PipelineID, r.JobInfo.ProjectID, r.JobInfo.ProjectPath
 	j.ProjectURL = withoutCredentials(r.GitInfo.RepoURL)
 	j.Timeout = time.Duration(r.RunnerInfo.Timeout) * time.Second
@@ -169,7 +165,7 @@ func fromVariables(j Job, variable func(string) string) (Job, error) {
 	if j.ID, err = strconv.ParseInt(variable("CI_JOB_ID"), 10, 64); err != nil {
 		return Job{}, errors.New("reading the job: neither JOB_RESPONSE_FILE nor CUSTOM_ENV_CI_JOB_ID is set; gitlab-runner sets them when it starts a custom executor's stage")
 	}
-	j.Name, j.Stage = variable("CI_JOB_NAME"), variable("CI_JOB_STAGE")
+	j.Name = variable("CI_JOB_NAME")
 	j.PipelineID, _ = strconv.ParseInt(variable("CI_PIPELINE_ID"), 10, 64)
 	j.ProjectID, _ = strconv.ParseInt(variable("CI_PROJECT_ID"), 10, 64)
 	j.ProjectPath, j.ProjectURL = variable("CI_PROJECT_PATH"), variable("CI_PROJECT_URL")
