@@ -71,14 +71,21 @@ func TestThrottlingIsSurvivedWhileStopping(t *testing.T) {
 	for _, operation := range []string{"ListBuildsForProject", "StopBuild"} {
 		w.AWS.Fault(localaws.Fault{Operation: operation, Count: 2, Kind: localaws.Refused, Code: "ThrottlingException"})
 	}
+	w.wantStoppedWhileStarting()
+}
+
+// wantStoppedWhileStarting stops a build whose start was not answered: it is
+// found by its token, then stopped.
+func (w *world) wantStoppedWhileStarting() {
+	w.t.Helper()
 	hang := w.AWS.Fault(localaws.Fault{Operation: "StartBuild", Count: -1, Kind: localaws.HangAfter})
-	ctx, cancel := context.WithCancelCause(t.Context())
+	ctx, cancel := context.WithCancelCause(w.t.Context())
 	go func() {
 		<-hang.Reached()
 		cancel(codebuild.ErrStop)
 	}()
 	if code := w.build(ctx); code != 5 {
-		t.Errorf("got exit code %d, want 5", code)
+		w.t.Errorf("got exit code %d, want 5", code)
 	}
 	w.wantLog("is stopped")
 	w.NothingGoesOn()

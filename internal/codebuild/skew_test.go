@@ -1,7 +1,6 @@
 package codebuild_test
 
 import (
-	"context"
 	"fmt"
 	"net/http"
 	"net/http/httptest"
@@ -13,9 +12,7 @@ import (
 
 	"github.com/aws/aws-sdk-go-v2/aws"
 
-	"github.com/fargate-driver/fargate-driver/internal/codebuild"
 	"github.com/fargate-driver/fargate-driver/internal/codebuild/bridgetest"
-	"github.com/fargate-driver/fargate-driver/internal/localaws"
 )
 
 // ahead stands before AWS as if AWS's clock were an hour ahead of ours. Like
@@ -75,15 +72,5 @@ func TestClockSkewIsSurvivedWhileStopping(t *testing.T) {
 	endpoint, _ := ahead(t, w.AWS.URL())
 	w.cfg.BaseEndpoint = aws.String(endpoint)
 	w.cfg.RetryMaxAttempts = 3
-	hang := w.AWS.Fault(localaws.Fault{Operation: "StartBuild", Count: -1, Kind: localaws.HangAfter})
-	ctx, cancel := context.WithCancelCause(t.Context())
-	go func() {
-		<-hang.Reached()
-		cancel(codebuild.ErrStop)
-	}()
-	if code := w.build(ctx); code != 5 {
-		t.Errorf("got exit code %d, want 5", code)
-	}
-	w.wantLog("is stopped") // it was found by its token, then stopped
-	w.NothingGoesOn()
+	w.wantStoppedWhileStarting()
 }
